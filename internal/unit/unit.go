@@ -168,7 +168,7 @@ func parseMillionths(s string) (int64, error) {
 	if whole == "" || hasPart && part == "" || len(part) > 6 || !allDigits(whole) || !allDigits(part) {
 		return 0, fmt.Errorf("want a decimal with at most six places, such as 12.5")
 	}
-	v, err := strconv.ParseInt(whole+(part+"000000")[:6], 10, 64)
+	v, err := strconv.ParseInt(whole+(part + "000000")[:6], 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("out of range")
 	}
