@@ -1,0 +1,39 @@
+# Two commands matter: make run, make test. The rest are parts of them.
+
+# Matrix products use SIMD where the Go toolchain has it; without the
+# experiment the same program runs, slower.
+export GOEXPERIMENT ?= simd
+
+.PHONY: run build test test-long bench fuzz deps check clean
+
+run: build
+	./bin/gaon demo
+
+build:
+	go build -o bin/gaon ./cmd/gaon
+
+# deps installs what the tests need and the machine lacks: a browser, fonts,
+# zstd, bubblewrap. It needs root only when something is missing.
+deps:
+	./scripts/deps.sh
+
+check:
+	@test -z "$$(gofmt -l . | grep -v '^vendor/')" || { echo 'not gofmt-ed:'; gofmt -l .; exit 1; }
+	go vet ./...
+
+test: deps check
+	./scripts/test.sh
+
+# test-long holds the longer fuzz and crash campaigns; GAON_FUZZ_TIME is per target.
+test-long: deps check
+	GAON_TEST_LONG=1 go test -timeout 120m ./...
+	GAON_FUZZ_TIME=$${GAON_FUZZ_TIME:-60s} ./scripts/fuzz.sh
+
+fuzz:
+	./scripts/fuzz.sh
+
+bench:
+	go test -run '^$$' -bench . -benchtime 1s ./...
+
+clean:
+	rm -rf bin
