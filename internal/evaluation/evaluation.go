@@ -93,6 +93,9 @@ func Evaluate(ctx context.Context, config Config, scorer Scorer, input Input) (R
 	if config.Workers < 1 || config.Workers > workersMax {
 		return Report{}, fmt.Errorf("%d workers: want 1 to %d", config.Workers, workersMax)
 	}
+	if scorer == nil || input.Train == nil {
+		return Report{}, errors.New("nothing to evaluate: scorer and training documents must be given")
+	}
 	if err := checkHeldOut(input.HeldOut); err != nil {
 		return Report{}, err
 	}
