@@ -116,7 +116,7 @@ func (m *ByteModel) String() string {
 }
 
 // countTable maps non-zero keys to counts: open addressing over a power of two
-// at most 5/8 full. A Go map of the same takes twice the memory and time.
+// at most 5/8 full.
 type countTable struct {
 	keys, values []uint64
 	used         int

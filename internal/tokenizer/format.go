@@ -181,7 +181,8 @@ func writeWhole(path string, data []byte) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// roleOf names the special tokens that Hugging Face gives a role of their own.
+// rolesOfSpecials are the special tokens that Hugging Face gives a role of
+// their own.
 var rolesOfSpecials = []struct{ role, text string }{
 	{"bos_token", BeginOfText}, {"eos_token", EndOfText}, {"pad_token", Pad},
 }
