@@ -524,4 +524,3 @@ func hintOf(t *testing.T, key *ecdsa.PrivateKey) string {
 	}
 	return hint
 }
-

@@ -109,6 +109,9 @@ func shape(t reflect.Type) (reflect.Type, bool) {
 	if t.Kind() == reflect.Interface {
 		return anything, true
 	}
+	if t == reflect.TypeFor[[]byte]() {
+		return reflect.TypeFor[string](), nullable // base64 text
+	}
 	if p := reflect.PointerTo(t); p.Implements(jsonReader) || p.Implements(textReader) {
 		return anything, nullable || t == reflect.TypeFor[json.RawMessage]()
 	}

@@ -15,6 +15,7 @@ type sample struct {
 	Any   json.RawMessage   `json:"any,omitempty"`
 	Free  map[string]string `json:"free,omitempty"`
 	Open  *open             `json:"open,omitempty"`
+	Bytes []byte            `json:"bytes,omitempty"`
 }
 
 type open struct {
@@ -45,6 +46,10 @@ func TestDecode(t *testing.T) {
 		{"letter case in an open object", `{"name":"a","open":{"size":1,"Size":2}}`, "open.Size", "unknown"},
 		{"given twice in an open object", `{"name":"a","open":{"size":1,"more":1,"more":2}}`, "open.more", "twice"},
 		{"missing in an open object", `{"name":"a","open":{"more":1}}`, "open.size", "missing"},
+		{"bytes", `{"name":"a","bytes":"QQ=="}`, "", ""},
+		{"bytes as a list of numbers", `{"name":"a","bytes":[1,2]}`, "bytes", "a list where"},
+		{"bytes that are no base64", `{"name":"a","bytes":"Q"}`, "", "base64"},
+		{"null for bytes", `{"name":"a","bytes":null}`, "bytes", "null"},
 		{"trailing value", `{"name":"a"}{}`, "", "after the end"},
 		{"trailing text", `{"name":"a"} x`, "", "after the end"},
 		{"float for an integer", `{"name":"a","count":1.5}`, "count", "does not fit"},
