@@ -156,7 +156,9 @@ type UnknownError struct{ Attempt Attempt }
 // Code names the refusal for programs.
 func (e *UnknownError) Code() string { return "attempt.unknown" }
 
-func (e *UnknownError) Error() string { return fmt.Sprintf("the engine knows no attempt %s", e.Attempt) }
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("the engine knows no attempt %s", e.Attempt)
+}
 
 // CannotError says that a task can never start on this engine.
 type CannotError struct {
@@ -167,4 +169,6 @@ type CannotError struct {
 // Code names the refusal for programs.
 func (e *CannotError) Code() string { return "attempt.cannot" }
 
-func (e *CannotError) Error() string { return fmt.Sprintf("attempt %s cannot start: %s", e.Attempt, e.Problem) }
+func (e *CannotError) Error() string {
+	return fmt.Sprintf("attempt %s cannot start: %s", e.Attempt, e.Problem)
+}
