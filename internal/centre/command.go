@@ -1,8 +1,6 @@
 package centre
 
 import (
-	"encoding/json"
-
 	"github.com/gaon-ai/gaon/internal/dataset"
 	"github.com/gaon-ai/gaon/internal/factory"
 	"github.com/gaon-ai/gaon/internal/fleet"
@@ -142,12 +140,12 @@ type StartRun struct {
 	Evaluation []dataset.ID
 }
 
-// SubmitStage submits the job of the stage that the run wants next. Extra
-// goes into the job's parameters.
+// SubmitStage submits the job of the stage that the run wants next. Also is
+// what the job reads besides what earlier stages made.
 type SubmitStage struct {
 	Run   factory.ID
 	Stage string
-	Extra json.RawMessage
+	Also  []job.Input
 }
 
 // ApproveRelease is one person's approval of a run that passed its gate.

@@ -273,13 +273,13 @@ func (s *State) applyWork(event Event, at unit.Instant, seq int64) {
 	case factory.GateDecided:
 		s.Factory.ApplyGateDecided(e)
 	case factory.Approved:
-		s.Factory.ApplyApproved(e, at)
+		s.Factory.ApplyApproved(e, at, seq)
 	case factory.RunEnded:
 		s.Factory.ApplyRunEnded(e, at)
 	case model.Registered:
 		s.Models.ApplyRegistered(e)
 	case model.WasSigned:
-		s.Models.ApplySigned(e)
+		s.Models.ApplySigned(e, seq)
 	case model.EndpointOpened:
 		s.Models.ApplyEndpointOpened(e)
 	case model.EndpointReady:

@@ -299,12 +299,12 @@ func (c SubmitStage) decide(d *decision) error {
 	if _, err := d.s.Grants.MaySpend(run.Grant, d.at); err != nil {
 		return err
 	}
-	spec, err := run.JobFor(c.Run, c.Stage, d.s.Fleet.Count(fleet.CPUSlot), c.Extra)
+	if c.Stage == factory.StageServe {
+		return d.openEndpoint(c.Run, run)
+	}
+	spec, err := run.JobFor(c.Run, c.Stage, d.s.Fleet.Count(fleet.CPUSlot), "", c.Also...)
 	if err != nil {
 		return err
-	}
-	if c.Stage == factory.StageServe {
-		return d.openEndpoint(c.Run, run, spec)
 	}
 	id, err := d.submit(spec, run.Org)
 	if err != nil {
@@ -317,8 +317,15 @@ func (c SubmitStage) decide(d *decision) error {
 
 // openEndpoint submits the serve stage: its job serves an endpoint under the
 // recipe's name, or under name and model when that name is taken.
-func (d *decision) openEndpoint(id factory.ID, run factory.Run, spec job.Spec) error {
+func (d *decision) openEndpoint(id factory.ID, run factory.Run) error {
 	signed, _ := d.s.Models.Models.Get(model.ID(run.Model))
+	if signed.State != model.Signed {
+		return &model.UnsignedError{Model: model.ID(run.Model), State: signed.State}
+	}
+	spec, err := run.JobFor(id, factory.StageServe, d.s.Fleet.Count(fleet.CPUSlot), d.s.Identity.ModelKey, job.Input{Name: "release", Tree: signed.Release})
+	if err != nil {
+		return err
+	}
 	resource := policy.Resource{Kind: "Model", ID: run.Model, Org: string(run.Org), Label: signed.Label}
 	if err := d.s.May(d.at, Controller, "serve", resource); err != nil {
 		return err

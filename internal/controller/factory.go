@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,14 +11,15 @@ import (
 	"github.com/gaon-ai/gaon/internal/factory"
 	"github.com/gaon-ai/gaon/internal/job"
 	"github.com/gaon-ai/gaon/internal/model"
+	"github.com/gaon-ai/gaon/internal/unit"
 	"github.com/gaon-ai/gaon/internal/writer"
 )
 
 // Signer does what needs the centre's keys and files at the end of a run.
 type Signer interface {
-	// Chain writes what the sign stage must put into the passport: the chain
-	// of the run with its ledger proofs.
-	Chain(ctx context.Context, state *centre.State, id factory.ID, run factory.Run) (json.RawMessage, error)
+	// Chain stores what the sign stage must put into the passport, the chain
+	// of the run with its ledger proofs, and returns its tree.
+	Chain(ctx context.Context, state *centre.State, id factory.ID, run factory.Run) (unit.Digest, error)
 	// Sign checks the release a sign stage made against the model that passed
 	// the gate, signs it and stores the bundle. Signing again gives a bundle
 	// as good as the first.
@@ -54,17 +54,16 @@ func advance(ctx context.Context, w *writer.Writer, signer Signer, log *slog.Log
 	if !wants {
 		return
 	}
-	var extra json.RawMessage
+	submit := centre.SubmitStage{Run: id, Stage: stage}
 	if stage == factory.StageSign {
 		chain, err := signer.Chain(ctx, state, id, run)
 		if err != nil {
 			fail(ctx, w, log, id, fmt.Errorf("passport: %w", err))
 			return
 		}
-		extra = chain
+		submit.Also = []job.Input{{Name: "chain", Tree: chain}}
 	}
-	_, err := w.Do(ctx, writer.Order{By: centre.Controller, Key: fmt.Sprintf("stage/%s/%s", id, stage),
-		Command: centre.SubmitStage{Run: id, Stage: stage, Extra: extra}})
+	_, err := w.Do(ctx, writer.Order{By: centre.Controller, Key: fmt.Sprintf("stage/%s/%s", id, stage), Command: submit})
 	var race *factory.StateError
 	if err != nil && !errors.As(err, &race) {
 		fail(ctx, w, log, id, fmt.Errorf("stage %s: %w", stage, err))

@@ -91,6 +91,7 @@ type Run struct {
 type Approval struct {
 	Person party.PersonID `json:"person"`
 	At     unit.Instant   `json:"at"`
+	Entry  int64          `json:"entry"` // sequence number of the entry that recorded it
 }
 
 // Book is the state.
@@ -223,7 +224,6 @@ var reads = map[string][]string{
 	StageEvaluate:  {StageCurate, StageTokenizer, StageTrain},
 	StageGate:      {StageEvaluate},
 	StageSign:      {StageCurate, StageTokenizer, StageTrain, StageEvaluate, StageGate},
-	StageServe:     {StageSign},
 }
 
 // defaults is what a stage gets when its recipe is silent.
@@ -260,12 +260,14 @@ func (r Recipe) resources(stage string) Resources {
 	return use
 }
 
-// JobFor writes the specification of the stage's job. Extra is what only the
-// moment knows, such as the passport's chain for the sign stage.
-func (r Run) JobFor(id ID, stage string, slotsTotal int, extra json.RawMessage) (job.Spec, error) {
+// JobFor writes the specification of the stage's job. Also is what it reads
+// besides the outputs of earlier stages: the chain of the run for the sign
+// stage, the signed release for the serve stage. Trust is the key that a serve
+// stage holds the release against, empty for the others.
+func (r Run) JobFor(id ID, stage string, slotsTotal int, trust string, also ...job.Input) (job.Spec, error) {
 	use := r.Recipe.resources(stage)
 	use.Slots = max(use.SlotsMin, min(use.Slots, slotsTotal))
-	params, err := json.Marshal(Params{Recipe: r.Recipe, Run: id, Stage: stage, Extra: extra})
+	params, err := json.Marshal(Params{Recipe: r.Recipe, Run: id, Stage: stage, Trust: trust})
 	if err != nil {
 		return job.Spec{}, &party.FieldError{Field: "params", Problem: err.Error()}
 	}
@@ -278,6 +280,7 @@ func (r Run) JobFor(id ID, stage string, slotsTotal int, extra json.RawMessage) 
 	if stage == StageCurate || stage == StageEvaluate {
 		spec.Inputs = slices.Clone(r.Sources)
 	}
+	spec.Inputs = append(spec.Inputs, also...)
 	for _, earlier := range reads[stage] {
 		for _, output := range r.Stages[earlier].Outputs {
 			spec.Inputs = append(spec.Inputs, job.Input{Name: output.Name, Tree: output.Tree})
@@ -288,10 +291,10 @@ func (r Run) JobFor(id ID, stage string, slotsTotal int, extra json.RawMessage) 
 
 // Params is what a stage's job finds in params.json.
 type Params struct {
-	Recipe Recipe          `json:"recipe"`
-	Run    ID              `json:"run"`
-	Stage  string          `json:"stage"`
-	Extra  json.RawMessage `json:"extra,omitempty"`
+	Recipe Recipe `json:"recipe"`
+	Run    ID     `json:"run"`
+	Stage  string `json:"stage"`
+	Trust  string `json:"trust,omitempty"` // PEM of the key that signs models
 }
 
 // Output returns the tree that a finished stage wrote under the name.
@@ -367,9 +370,9 @@ func (b *Book) ApplyGateDecided(e GateDecided) {
 }
 
 // ApplyApproved adds the approval; the last one lets the run go on.
-func (b *Book) ApplyApproved(e Approved, at unit.Instant) {
+func (b *Book) ApplyApproved(e Approved, at unit.Instant, seq int64) {
 	r, _ := b.Runs.Get(e.ID)
-	r.Approvals = append(slices.Clone(r.Approvals), Approval{e.Person, at})
+	r.Approvals = append(slices.Clone(r.Approvals), Approval{e.Person, at, seq})
 	if len(r.Approvals) >= r.Recipe.Approvals {
 		r.State = Running
 	}

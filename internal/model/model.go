@@ -38,9 +38,10 @@ type Model struct {
 	Label  policy.Label          `json:"label"`
 	State  string                `json:"state"`
 
-	Release  unit.Digest `json:"release,omitempty"`  // signed directory: weights, tokenizer, passport
+	Release  unit.Digest `json:"release,omitempty"`  // signed folder: weights, tokenizer, passport, signature
 	Bundle   unit.Digest `json:"bundle,omitempty"`   // signature bundle
 	Passport unit.Digest `json:"passport,omitempty"` // passport.json inside the release
+	Entry    int64       `json:"entry,omitempty"`    // sequence number of the entry that recorded the release
 }
 
 // States of an endpoint.
@@ -224,9 +225,9 @@ func (b *Book) ApplyRegistered(e Registered) {
 }
 
 // ApplySigned records the release.
-func (b *Book) ApplySigned(e WasSigned) {
+func (b *Book) ApplySigned(e WasSigned, seq int64) {
 	m, _ := b.Models.Get(e.ID)
-	m.State, m.Release, m.Bundle, m.Passport = Signed, e.Release, e.Bundle, e.Passport
+	m.State, m.Release, m.Bundle, m.Passport, m.Entry = Signed, e.Release, e.Bundle, e.Passport, seq
 	b.Models.Put(e.ID, m)
 }
 
