@@ -77,7 +77,7 @@ func (f *finder) words(pairs ...string) {
 
 func isControl(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f }
 
-func (f *finder) bilingual(field string, t Text) { f.words(field+".ko", t.Ko, field+".en", t.En) }
+func (f *finder) bilingual(field string, t Words) { f.words(field+".ko", t.Ko, field+".en", t.En) }
 
 func (f *finder) digest(field string, d unit.Digest) {
 	if _, err := unit.ParseDigest(string(d)); err != nil {
@@ -194,6 +194,7 @@ func checkData(p Passport) []error {
 	d := p.Data
 	f.need(len(d.Sources) > 0, "data.sources", "is empty: a model without documents has no chain")
 	var documents, used, tokens int64
+	counted := true // tokens of every source
 	names := map[string]bool{}
 	for i, s := range d.Sources {
 		field := fmt.Sprintf("data.sources[%d]", i)
@@ -204,10 +205,11 @@ func checkData(p Passport) []error {
 		f.digest(field+".digest", s.Digest)
 		f.need(s.DocumentsUsed >= 0 && s.DocumentsUsed <= s.Documents, field+".documents_used", "%d of %d documents cannot be used", s.DocumentsUsed, s.Documents)
 		f.count(field+".documents", s.Documents)
-		f.count(field+".tokens_used", s.TokensUsed)
+		f.need(s.TokensUsed == Unknown || s.TokensUsed >= 0 && s.TokensUsed <= countMax, field+".tokens_used", "%d is outside 0 to 2^53, and not %d for unknown", s.TokensUsed, Unknown)
 		f.need(!names[s.Name], field+".name", "%q is listed twice", s.Name)
 		names[s.Name] = true
-		documents, used, tokens = documents+s.Documents, used+s.DocumentsUsed, tokens+s.TokensUsed
+		documents, used, tokens = documents+s.Documents, used+s.DocumentsUsed, tokens+max(s.TokensUsed, 0)
+		counted = counted && s.TokensUsed != Unknown
 	}
 	var removed int64
 	for i, r := range d.Removed {
@@ -223,7 +225,7 @@ func checkData(p Passport) []error {
 	f.need(c.HeldOut >= 0 && c.HeldOut <= c.Documents, "data.corpus.held_out", "%d of %d documents cannot be held out", c.HeldOut, c.Documents)
 	f.need(documents-removed == c.Documents, "data.removed", "%d documents came in and %d were removed, but the corpus has %d", documents, removed, c.Documents)
 	f.need(used == c.Documents, "data.sources", "%d documents are used, but the corpus has %d", used, c.Documents)
-	f.need(tokens == c.Tokens, "data.sources", "%d tokens are used, but the corpus has %d", tokens, c.Tokens)
+	f.need(tokens == c.Tokens || !counted && tokens < c.Tokens, "data.sources", "%d tokens are used, but the corpus has %d", tokens, c.Tokens)
 	f.dataReports(d)
 	return f.found
 }
@@ -283,14 +285,17 @@ func checkTraining(p Passport) []error {
 	}
 	f.words("training.flop_method", t.FLOPMethod, "training.energy_method", t.EnergyMethod, "training.seed", t.Seed)
 	f.need(t.EnergyKWh >= 0, "training.energy_kwh", "%s is negative", t.EnergyKWh)
-	f.oneOf("training.energy_class", t.EnergyClass, EnergyCounter, EnergySampled, EnergyEstimated)
+	f.need(t.EnergyKWh == 0 || t.EnergyClass != EnergyUnknown, "training.energy_kwh", "%s, but its class says unknown", t.EnergyKWh)
+	f.oneOf("training.energy_class", t.EnergyClass, EnergyCounter, EnergySampled, EnergyEstimated, EnergyUnknown)
 	f.count("training.chip_seconds", int64(t.ChipSeconds))
 	f.digest("training.loss_log", t.LossLog)
 	var last unit.Instant
 	for i, stop := range t.Interruptions {
 		field := fmt.Sprintf("training.interruptions[%d]", i)
 		f.words(field+".reason", stop.Reason)
-		f.digest(field+".checkpoint", stop.Checkpoint)
+		if stop.Step > 0 || stop.Checkpoint != "" {
+			f.digest(field+".checkpoint", stop.Checkpoint)
+		}
 		f.need(stop.At >= last && stop.Resumed >= stop.At, field, "instants are out of order")
 		f.need(stop.Step >= 0 && stop.Step <= t.Steps, field+".step", "%d of %d steps", stop.Step, t.Steps)
 		last = stop.Resumed

@@ -146,9 +146,9 @@ type cdxMetric struct {
 }
 
 type cdxConsiderations struct {
-	UseCases    []string       `json:"useCases"`
-	Limits      []string       `json:"technicalLimitations"`
-	Environment cdxEnvironment `json:"environmentalConsiderations"`
+	UseCases    []string        `json:"useCases"`
+	Limits      []string        `json:"technicalLimitations"`
+	Environment *cdxEnvironment `json:"environmentalConsiderations,omitempty"`
 }
 
 type cdxEnvironment struct {
@@ -179,8 +179,10 @@ func cdxModel(p Passport, datasets []any) cdxComponent {
 			Approach: cdxApproach{"self-supervised"}, Task: "text-generation", Family: "transformer", Architecture: p.Model.Architecture,
 			Datasets: datasets, Inputs: []cdxFormat{{"text"}}, Outputs: []cdxFormat{{"text"}},
 		},
-		Considerations: cdxConsiderations{UseCases: []string{p.Model.Uses.En}, Limits: []string{p.Model.Limits.En},
-			Environment: cdxEnvironment{Energy: []cdxEnergy{cdxTraining(p)}}},
+		Considerations: cdxConsiderations{UseCases: []string{p.Model.Uses.En}, Limits: []string{p.Model.Limits.En}},
+	}
+	if p.Training.EnergyClass != EnergyUnknown {
+		card.Considerations.Environment = &cdxEnvironment{Energy: []cdxEnergy{cdxTraining(p)}}
 	}
 	for _, r := range p.Evaluation.Results {
 		card.Analysis.Metrics = append(card.Analysis.Metrics, cdxMetric{r.Name, r.Value.String(), r.Set})
@@ -246,7 +248,7 @@ func cdxSource(ref string, s Source) cdxComponent {
 		Properties: []Parameter{
 			{"gaon:kind", s.Kind}, {"gaon:consent", s.Consent},
 			{"gaon:documents", fmt.Sprint(s.Documents)}, {"gaon:documents-used", fmt.Sprint(s.DocumentsUsed)},
-			{"gaon:tokens-used", fmt.Sprint(s.TokensUsed)},
+			{"gaon:tokens-used", countText(s.TokensUsed)},
 		},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/gaon-ai/gaon/internal/unit"
+	"github.com/gaon-ai/gaon/proof"
 )
 
 // Place is where an entry stands in a ledger.
@@ -26,9 +27,21 @@ type LedgerFunc func(entry []byte, receipt string) (Place, error)
 // 16 bits).
 const entryBytesMax = 1<<16 - 1
 
-// checkLedger checks each receipt and that the entry it proves is about this
-// model: a stage's entry names what the stage wrote, the gate's the model, an
-// approval's the person.
+// LedgerKey checks receipts with the ledger's key, or one of its keys if it
+// had several: see proof.VerifyReceipt.
+func LedgerKey(keys ...proof.VerifierKey) LedgerFunc {
+	return func(entry []byte, receipt string) (Place, error) {
+		head, index, err := proof.VerifyReceipt(receipt, entry, keys...)
+		if err != nil {
+			return Place{}, err
+		}
+		return Place{Origin: head.Origin, Index: index, Size: head.Size}, nil
+	}
+}
+
+// checkLedger checks each receipt, and that the entries it proves record what
+// the passport says: each stage's end with its outputs, the gate's verdict
+// with the model and its scores, each approval.
 func checkLedger(p Passport, ledger LedgerFunc) []error {
 	var f finder
 	f.words("ledger.origin", p.Ledger.Origin)
@@ -36,58 +49,41 @@ func checkLedger(p Passport, ledger LedgerFunc) []error {
 		f.add("ledger", "no key of the ledger was given, so nothing of it can be checked")
 		return f.found
 	}
-	entries := map[string][]Entry{}
+	var records []record
 	for i, e := range p.Ledger.Entries {
 		field := fmt.Sprintf("ledger.entries[%d]", i)
-		f.oneOf(field+".of", e.Of, StageCurate, StageTokenizer, StageTrain, StageEvaluate, EntryGate, EntryApproval)
-		f.proved(field, e, p.Ledger.Origin, ledger)
+		f.oneOf(field+".of", e.Of, EntryStart, StageCurate, StageTokenizer, StageTrain, StageEvaluate, EntryGate, EntryApproval)
 		if i > 0 && p.Ledger.Entries[i-1].Index > e.Index {
 			f.add(field+".index", "%d is out of order", e.Index)
 		}
-		entries[e.Of] = append(entries[e.Of], e)
-	}
-	for _, s := range p.Stages {
-		for _, m := range s.Outputs {
-			f.need(named(entries[s.Kind], string(m.Digest)), "ledger.entries", "no entry of the stage %s names its output %s (%s)", s.Kind, m.Name, m.Digest)
+		if !f.proved(field, e, p.Ledger.Origin, ledger) {
+			continue // what is not proved is no evidence
 		}
-	}
-	if train, ok := stageOf(p, StageTrain); ok {
-		for _, m := range ofRole(train.Outputs, RoleModel) {
-			f.need(named(entries[EntryGate], string(m.Digest)), "ledger.entries", "no entry of the gate names the model %s", m.Digest)
+		r, err := readRecord(field, e)
+		if err != nil {
+			f.found = append(f.found, err)
+			continue
 		}
-		for _, a := range p.Approvals.Given {
-			f.need(named(entries[EntryApproval], `"`+a.Person+`"`, `"`+train.Run+`"`), "ledger.entries", "no entry records that %s approved the run %s", a.Person, train.Run)
-		}
+		records = append(records, r)
 	}
+	f.recorded(p, records)
 	return f.found
 }
 
-// named tells whether one of the entries holds all of the texts.
-func named(entries []Entry, texts ...string) bool {
-	for _, e := range entries {
-		all := true
-		for _, text := range texts {
-			all = all && bytes.Contains(e.Entry, []byte(text))
-		}
-		if all {
-			return true
-		}
-	}
-	return false
-}
-
-func (f *finder) proved(field string, e Entry, origin string, ledger LedgerFunc) {
+// proved checks the receipt of one entry.
+func (f *finder) proved(field string, e Entry, origin string, ledger LedgerFunc) bool {
 	if len(e.Entry) == 0 || len(e.Entry) > entryBytesMax {
 		f.add(field+".entry", "%d bytes, want 1 to %d", len(e.Entry), entryBytesMax)
-		return
+		return false
 	}
 	place, err := ledger(e.Entry, e.Receipt)
 	if err != nil {
 		f.add(field+".receipt", "%v", err)
-		return
+		return false
 	}
 	f.need(place.Index == e.Index, field+".index", "%d, but the receipt proves entry %d", e.Index, place.Index)
 	f.need(place.Origin == origin, "ledger.origin", "%q, but the receipt is of %q", origin, place.Origin)
+	return place.Index == e.Index && place.Origin == origin
 }
 
 // ProofFormat is the value of the field format of ProofFile.
@@ -169,8 +165,7 @@ func checkRelease(dir string, p Passport, passport, bundle unit.Digest, ledger L
 		return f.found
 	}
 	f.proved(ProofFile, release.Entry, p.Ledger.Origin, ledger)
-	f.need(named([]Entry{release.Entry}, string(passport)), ProofFile, "the entry does not name this passport (%s)", passport)
-	f.need(named([]Entry{release.Entry}, string(bundle)), ProofFile, "the entry does not name this signature (%s)", bundle)
+	f.recordedRelease(release.Entry, passport, bundle)
 	for _, e := range p.Ledger.Entries {
 		f.need(e.Index < release.Index, ProofFile, "entry %d is not after entry %d, which the passport tells of", release.Index, e.Index)
 	}

@@ -114,7 +114,7 @@ func latest(sources []Source) unit.Instant {
 func reached(p Passport, threshold *big.Int) string {
 	n, err := p.Training.Operations()
 	if err != nil {
-		return "not stated"
+		return notStated
 	}
 	if n.Cmp(threshold) >= 0 {
 		return "reached"
@@ -160,8 +160,8 @@ func (w *page) euSources(p Passport) {
 		w.line("| Name | Owner | Licence | Ground of use | Languages | Documents used | Tokens | Address |")
 		w.line("|---|---|---|---|---|---|---|---|")
 		for _, s := range sources {
-			w.line("| %s | %s (%s) | %s | %s | %s | %d of %d | %d | %s |", s.Name, s.Owner, s.Origin, s.Licence, s.Consent,
-				strings.Join(s.Languages, ", "), s.DocumentsUsed, s.Documents, s.TokensUsed, s.Address)
+			w.line("| %s | %s (%s) | %s | %s | %s | %d of %d | %s | %s |", s.Name, s.Owner, s.Origin, s.Licence, s.Consent,
+				strings.Join(s.Languages, ", "), s.DocumentsUsed, s.Documents, countText(s.TokensUsed), s.Address)
 		}
 		w.line("")
 	}
@@ -223,7 +223,7 @@ func reachedKo(p Passport) string {
 	return map[string]string{
 		"reached":     "이상입니다. 시행령의 다른 요건에도 해당하면 안전성 확보 의무가 있습니다",
 		"not reached": "미만입니다. 안전성 확보 의무의 대상이 아닙니다",
-		"not stated":  "알 수 없습니다",
+		notStated:     "알 수 없습니다",
 	}[reached(p, koreaThreshold)]
 }
 
@@ -239,7 +239,11 @@ func (w *page) noticeFacts(p Passport) {
 	w.line("| 매개변수 | %d개 |", p.Model.Parameters)
 	w.line("| 기반 모델 | %s |", lineageText(p.Independence.BaseWeights, "없음(처음부터 학습)"))
 	w.line("| 국외 데이터 | %s |", lineageText(p.Independence.ForeignData, "없음"))
-	w.line("| 학습 전력량 | %s kWh (%s) |", p.Training.EnergyKWh.String(), energyKo[p.Training.EnergyClass])
+	if p.Training.EnergyClass == EnergyUnknown {
+		w.line("| 학습 전력량 | 측정하지 않음 (%s) |", p.Training.EnergyMethod)
+	} else {
+		w.line("| 학습 전력량 | %s kWh (%s) |", p.Training.EnergyKWh.String(), energyKo[p.Training.EnergyClass])
+	}
 	w.line("| 학습 문서 | %d건, %d토큰 |", p.Data.Corpus.Documents, p.Data.Corpus.Tokens)
 	w.line("| 개인정보 처리 | %s %s, 찾은 항목 %d건 |", p.Data.PersonalData.Method, p.Data.PersonalData.Version, sumCounts(p.Data.PersonalData.Found))
 	w.line("| 철회 확인 | %s |", p.Revocation.Address)

@@ -47,14 +47,14 @@ type Passport struct {
 	Revocation   Revocation   `json:"revocation"`   // 10: where to ask whether it still holds
 }
 
-// Text is a sentence or more in both languages.
-type Text struct {
+// Words are a sentence or more in both languages.
+type Words struct {
 	Ko string `json:"ko"`
 	En string `json:"en"`
 }
 
 // In returns the text in the language: "ko" for Korean, anything else English.
-func (t Text) In(lang string) string {
+func (t Words) In(lang string) string {
 	if lang == "ko" {
 		return t.Ko
 	}
@@ -66,9 +66,9 @@ type Model struct {
 	Name            string      `json:"name"`
 	Version         string      `json:"version"`
 	Digest          unit.Digest `json:"digest"` // over Files: see FilesDigest
-	Summary         Text        `json:"summary"`
-	Uses            Text        `json:"uses"`   // what it is meant for
-	Limits          Text        `json:"limits"` // what it is not fit for
+	Summary         Words       `json:"summary"`
+	Uses            Words       `json:"uses"`   // what it is meant for
+	Limits          Words       `json:"limits"` // what it is not fit for
 	Architecture    string      `json:"architecture"`
 	Parameters      int64       `json:"parameters"`
 	Context         int64       `json:"context"`    // tokens
@@ -114,6 +114,7 @@ const (
 
 // Entries of the ledger that belong to no stage.
 const (
+	EntryStart    = "start" // of the run; may be left out
 	EntryGate     = "gate"
 	EntryApproval = "approval"
 	EntryRelease  = "release"
@@ -138,7 +139,7 @@ type Stage struct {
 type Tool struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
-	Origin  string `json:"origin"` // country of its maker, ZZ for many or none
+	Origin  string `json:"origin"` // country of its maker, ZZ for many, none or not known
 	Licence string `json:"licence"`
 }
 
@@ -164,9 +165,10 @@ const (
 
 // Material is something a stage read or wrote: a file, or a tree of files.
 //
-// A tree's files may be listed. Where the digest is that of the tree's listing
-// (the bytes that name its files and their digests), those bytes may stand in
-// Listing; they are then checked against both.
+// The digest of a tree is that of its listing: the JSON document of the form
+// "gaon.tree/1" that names its files, their digests and sizes (see Tree). That
+// a file is part of the tree is believed only if the listing's bytes stand in
+// Listing; Files repeats some or all of them for the eye.
 type Material struct {
 	Role    string         `json:"role"`
 	Name    string         `json:"name"`
@@ -204,8 +206,8 @@ type Data struct {
 	PersonalData    PersonalData    `json:"personal_data"`
 	Duplicates      Duplicates      `json:"duplicates"`
 	Decontamination Decontamination `json:"decontamination"`
-	RightsReserved  Text            `json:"rights_reserved"` // how reservations of rights were honoured
-	IllegalContent  Text            `json:"illegal_content"` // how illegal content was kept out
+	RightsReserved  Words           `json:"rights_reserved"` // how reservations of rights were honoured
+	IllegalContent  Words           `json:"illegal_content"` // how illegal content was kept out
 	Report          unit.Digest     `json:"report"`          // of the curation report
 }
 
@@ -214,18 +216,18 @@ type Source struct {
 	Name          string       `json:"name"`
 	Kind          string       `json:"kind"`
 	Owner         string       `json:"owner"`
-	Origin        string       `json:"origin"`  // country it comes from
+	Origin        string       `json:"origin"`  // country it comes from, ZZ for many or not known
 	Licence       string       `json:"licence"` // SPDX expression
 	Consent       string       `json:"consent"` // the ground it may be used on
 	Class         string       `json:"class"`
 	Residency     []string     `json:"residency"`
 	Address       string       `json:"address"`
 	Languages     []string     `json:"languages"`
-	Collected     unit.Instant `json:"collected"` // latest document
+	Collected     unit.Instant `json:"collected"` // latest document; 0: not known
 	Digest        unit.Digest  `json:"digest"`
 	Documents     int64        `json:"documents"`      // as they came
 	DocumentsUsed int64        `json:"documents_used"` // left after curation
-	TokensUsed    int64        `json:"tokens_used"`
+	TokensUsed    int64        `json:"tokens_used"`    // trained on; Unknown where only the sum was counted
 }
 
 // Corpus is what curation left.
@@ -234,8 +236,11 @@ type Corpus struct {
 	Documents int64       `json:"documents"`
 	HeldOut   int64       `json:"held_out"` // of these, kept for evaluation
 	Size      unit.Bytes  `json:"size"`
-	Tokens    int64       `json:"tokens"`
+	Tokens    int64       `json:"tokens"` // trained on, each counted once: those of the documents not held out
 }
+
+// Unknown stands for a count that nobody made. It is said rather than guessed.
+const Unknown = -1
 
 // Removal counts what one filter took out.
 type Removal struct {
@@ -279,6 +284,7 @@ const (
 	EnergyCounter   = "counter"   // read from a meter
 	EnergySampled   = "sampled"   // power read now and then
 	EnergyEstimated = "estimated" // from time and rated power
+	EnergyUnknown   = "unknown"   // not measured, and no rated power to estimate from; the figure is 0
 )
 
 // Training is the record of the training stage.
@@ -319,7 +325,7 @@ type Interruption struct {
 	Reason     string       `json:"reason"`
 	Resumed    unit.Instant `json:"resumed"`
 	Step       int64        `json:"step"`       // it went on from
-	Checkpoint unit.Digest  `json:"checkpoint"` // it went on from
+	Checkpoint unit.Digest  `json:"checkpoint"` // it went on from; empty if from the start, step 0
 }
 
 // Independence says what came from elsewhere. It is derived from the stages
@@ -410,7 +416,7 @@ type Ledger struct {
 // Entry is one entry of the ledger, its exact bytes, and the receipt that
 // proves them (C2SP tlog-proof: inclusion proof and signed checkpoint).
 type Entry struct {
-	Of      string `json:"of"` // a stage, gate or approval
+	Of      string `json:"of"` // start, a stage, gate or approval
 	Index   int64  `json:"index"`
 	Entry   []byte `json:"entry"`
 	Receipt string `json:"receipt"`

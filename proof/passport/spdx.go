@@ -22,7 +22,7 @@ func SPDX(p Passport) ([]byte, error) {
 	model := g.model(p, issuer)
 	var trained, tested []string
 	for i, s := range p.Data.Sources {
-		trained = append(trained, g.source(fmt.Sprintf("source-%d", i+1), s, p.Issued))
+		trained = append(trained, g.source(fmt.Sprintf("source-%d", i+1), s, knownBy(p)))
 	}
 	for i, m := range evaluationSets(p) {
 		tested = append(tested, g.evaluationSet(fmt.Sprintf("evaluation-set-%d", i+1), m, p, issuer))
@@ -118,19 +118,21 @@ func (g *spdxGraph) model(p Passport, issuer string) string {
 		"name": p.Model.Name, "description": p.Model.Summary.En, "software_packageVersion": p.Model.Version,
 		"software_downloadLocation": p.Issuer.Address, "software_primaryPurpose": "model",
 		"releaseTime": stamp(p.Issued), "suppliedBy": issuer,
-		"ai_typeOfModel":    []string{"transformer", p.Model.Architecture},
-		"ai_domain":         []string{"natural language processing"},
-		"ai_autonomyType":   "no",
-		"ai_limitation":     p.Model.Limits.En,
-		"ai_metric":         metrics,
-		"ai_hyperparameter": settings,
-		"ai_energyConsumption": spdxNode{"type": "ai_EnergyConsumption", "ai_trainingEnergyConsumption": []spdxNode{{
-			"type": "ai_EnergyConsumptionDescription", "ai_energyQuantity": p.Training.EnergyKWh.String(), "ai_energyUnit": "kilowattHour"}}},
+		"ai_typeOfModel":                 []string{"transformer", p.Model.Architecture},
+		"ai_domain":                      []string{"natural language processing"},
+		"ai_autonomyType":                "no",
+		"ai_limitation":                  p.Model.Limits.En,
+		"ai_metric":                      metrics,
+		"ai_hyperparameter":              settings,
 		"ai_informationAboutApplication": p.Model.Uses.En,
 		"ai_informationAboutTraining": fmt.Sprintf("%d steps, %d tokens, %s floating-point operations (%s); energy %s: %s",
 			p.Training.Steps, p.Training.Tokens, p.Training.FLOP, p.Training.FLOPMethod, p.Training.EnergyClass, p.Training.EnergyMethod),
 		"ai_modelDataPreprocessing":          removalLines(p.Data),
 		"ai_useSensitivePersonalInformation": personal,
+	}
+	if p.Training.EnergyClass != EnergyUnknown {
+		node["ai_energyConsumption"] = spdxNode{"type": "ai_EnergyConsumption", "ai_trainingEnergyConsumption": []spdxNode{{
+			"type": "ai_EnergyConsumptionDescription", "ai_energyQuantity": p.Training.EnergyKWh.String(), "ai_energyUnit": "kilowattHour"}}}
 	}
 	for _, key := range []string{"ai_metric", "ai_hyperparameter", "ai_modelDataPreprocessing"} {
 		if empty(node[key]) {
@@ -163,10 +165,22 @@ func removalLines(d Data) []string {
 // spdxLevels are the ways SPDX grades confidentiality, by our classes.
 var spdxLevels = map[string]string{"public": "clear", "internal": "green", "confidential": "amber", "national": "red"}
 
-func (g *spdxGraph) source(name string, s Source, issued unit.Instant) string {
+// knownBy is when the documents were there at the latest: SPDX wants a date
+// for each dataset, and some sources do not tell theirs.
+func knownBy(p Passport) unit.Instant {
+	if s, ok := stageOf(p, StageCurate); ok {
+		return s.Started
+	}
+	return p.Issued
+}
+
+func (g *spdxGraph) source(name string, s Source, latest unit.Instant) string {
+	if s.Collected > 0 {
+		latest = s.Collected
+	}
 	id := g.add(name, "dataset_DatasetPackage", spdxNode{
 		"name": s.Name, "software_downloadLocation": s.Address, "software_primaryPurpose": "data",
-		"originatedBy": []string{g.agent(s.Owner)}, "builtTime": stamp(s.Collected), "releaseTime": stamp(s.Collected),
+		"originatedBy": []string{g.agent(s.Owner)}, "builtTime": stamp(latest), "releaseTime": stamp(latest),
 		"dataset_datasetType": []string{"text"}, "dataset_datasetSize": s.Documents,
 		"dataset_confidentialityLevel":  spdxLevels[s.Class],
 		"dataset_dataCollectionProcess": s.Kind + "; " + s.Consent,

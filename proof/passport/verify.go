@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -14,7 +15,7 @@ import (
 // Keys is what a verifier trusts.
 type Keys struct {
 	Model  crypto.PublicKey // signs models: an *ecdsa.PublicKey
-	Ledger LedgerFunc       // checks receipts with the ledger's key
+	Ledger LedgerFunc       // checks receipts: LedgerKey of the ledger's public key
 
 	// NeedRelease makes a missing ProofFile a failure. Without it the check
 	// is shown as skipped, since the ledger's proof comes after the signature.
@@ -37,6 +38,7 @@ const (
 	CheckLabels       = "labels"
 	CheckIndependence = "independence"
 	CheckEvaluation   = "evaluation"
+	CheckViews        = "views"
 	CheckApprovals    = "approvals"
 	CheckLedger       = "ledger"
 	CheckRelease      = "release"
@@ -57,7 +59,7 @@ const (
 type Outcome struct {
 	Check    string   `json:"check"`
 	State    State    `json:"state"`
-	Sentence Text     `json:"sentence"` // what was found
+	Sentence Words    `json:"sentence"` // what was found
 	Problems []string `json:"problems"` // each names the file or field at fault
 }
 
@@ -68,7 +70,13 @@ type Verified struct {
 	Passport Passport
 	Manifest modelsign.Manifest // files as signed
 	Bundle   unit.Digest        // of the signature bundle
+
+	unsignedFolder bool // there is no signature at all
 }
+
+// ErrUnsigned says that the folder has no signature, as a folder has that
+// nobody signed yet. It is told apart from a signature that does not hold.
+var ErrUnsigned = errors.New(modelsign.SignatureFile + " is missing: the model is not signed")
 
 // OK tells whether every check that was made passed, and at least the
 // signature was.
@@ -97,10 +105,15 @@ func (v Verified) Outcome(check string) Outcome {
 func Verify(dir string, keys Keys) (Verified, error) {
 	r := run{}
 	bundle, err := readFile(filepath.Join(dir, modelsign.SignatureFile), signatureBytesMax)
-	if err == nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		err = ErrUnsigned
+	} else if err == nil {
 		r.Bundle = unit.DigestOf(bundle)
-		r.Manifest, err = modelsign.VerifyBundle(bundle, keys.Model)
+		if r.Manifest, err = modelsign.VerifyBundle(bundle, keys.Model); err != nil {
+			err = fmt.Errorf("%s: %w", modelsign.SignatureFile, err)
+		}
 	}
+	r.unsignedFolder = errors.Is(err, ErrUnsigned)
 	if !r.note(CheckSignature, err) {
 		r.skipRest()
 		return r.Verified, r.err()
@@ -118,6 +131,11 @@ func Verify(dir string, keys Keys) (Verified, error) {
 			r.note(CheckManifest, checkManifest(p, r.Manifest)...)
 		}
 	}
+	if sameViews(p) {
+		r.note(CheckViews)
+	} else {
+		r.skip(CheckViews)
+	}
 	r.note(CheckLedger, checkLedger(p, keys.Ledger)...)
 	digest, _ := r.Manifest.Digest(File)
 	problems := checkRelease(dir, p, digest, r.Bundle, keys.Ledger)
@@ -134,6 +152,21 @@ func Verify(dir string, keys Keys) (Verified, error) {
 		r.note(CheckRevocation)
 	}
 	return r.Verified, r.err()
+}
+
+// sameViews tells whether the views are what this program makes of the
+// passport. Another version may word them otherwise, so that a difference is
+// no proof of fraud; it only means that they were not checked against it.
+func sameViews(p Passport) bool {
+	for _, maker := range viewMakers(p) {
+		data, err := maker.make(p)
+		if err != nil || !slices.ContainsFunc(p.Views, func(v View) bool {
+			return v.Kind == maker.kind && v.Digest == unit.DigestOf(data)
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 // signatureBytesMax bounds the bundle that is read.
@@ -202,8 +235,10 @@ func (r *run) read(dir string) error {
 	if got := unit.DigestOf(data); got != want {
 		return &modelsign.ChangedError{Name: File, Want: want, Got: got}
 	}
-	r.Passport, err = Parse(data)
-	return err
+	if r.Passport, err = Parse(data); err != nil {
+		return fmt.Errorf("%s: %w", File, err)
+	}
+	return nil
 }
 
 // Ignored returns the paths a passport's signature leaves out: itself and what

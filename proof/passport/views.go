@@ -108,9 +108,9 @@ func roleOf(name string) string {
 	switch {
 	case strings.HasSuffix(base, ".safetensors"), strings.HasSuffix(base, ".gguf"):
 		return FileWeights
-	case strings.HasPrefix(base, "tokenizer"), slices.Contains([]string{"special_tokens_map.json", "vocab.json", "merges.txt"}, base):
+	case slices.Contains([]string{"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt"}, base):
 		return FileTokenizer
-	case strings.HasSuffix(base, "config.json"), strings.HasSuffix(base, ".safetensors.index.json"):
+	case strings.HasSuffix(base, "config.json"), strings.HasSuffix(base, ".safetensors.index.json"), base == "special_tokens_map.json":
 		return FileConfiguration
 	}
 	return FileDocument
@@ -122,7 +122,22 @@ func stamp(at unit.Instant) string {
 }
 
 // day writes the date alone.
-func day(at unit.Instant) string { return time.UnixMilli(int64(at)).UTC().Format(time.DateOnly) }
+func day(at unit.Instant) string {
+	if at == 0 {
+		return notStated
+	}
+	return time.UnixMilli(int64(at)).UTC().Format(time.DateOnly)
+}
+
+// notStated stands in the views for what the passport does not know.
+const notStated = "not stated"
+
+func countText(n int64) string {
+	if n == Unknown {
+		return notStated
+	}
+	return fmt.Sprint(n)
+}
 
 // uuidOf makes a UUID that depends on the digest alone (RFC 9562, version 8).
 func uuidOf(d unit.Digest) string {

@@ -2,10 +2,10 @@ package passport
 
 // checkOrder is the order in which checks are shown.
 var checkOrder = []string{CheckSignature, CheckFiles, CheckForm, CheckManifest, CheckData, CheckChain, CheckTraining, CheckLabels,
-	CheckIndependence, CheckEvaluation, CheckApprovals, CheckLedger, CheckRelease, CheckRevocation}
+	CheckIndependence, CheckEvaluation, CheckViews, CheckApprovals, CheckLedger, CheckRelease, CheckRevocation}
 
 // sentences say how each check came out: passed, failed, skipped.
-var sentences = map[string][3]Text{
+var sentences = map[string][3]Words{
 	CheckSignature: {
 		{"서명이 맞습니다. 이 키의 주인이 서명했고 그 뒤로 바뀌지 않았습니다.", "The signature holds: the owner of this key made it, and it was not changed since."},
 		{"서명이 맞지 않습니다.", "The signature does not hold."},
@@ -56,6 +56,11 @@ var sentences = map[string][3]Text{
 		{"평가 결과가 이 모델의 것이 아니거나 관문을 통과하지 못합니다.", "The results are not this model's, or do not pass the gate."},
 		{"평가 결과를 확인하지 않았습니다.", "The results were not checked."},
 	},
+	CheckViews: {
+		{"파생 문서(자재 명세서, 학습 데이터 요약, 고지문)가 이 여권에서 다시 만든 것과 글자 하나까지 같습니다.", "The views (bills of materials, summary, notice) are, byte for byte, what the passport gives when they are made again."},
+		{"파생 문서가 여권과 다릅니다.", "The views are not what the passport gives."},
+		{"파생 문서를 여권에서 다시 만든 것과 맞춰 보지 못했습니다. 다른 판의 프로그램이 만들었을 수 있습니다.", "The views could not be compared with the passport; another version of the program may have made them."},
+	},
 	CheckApprovals: {
 		{"서로 다른 두 사람 이상이 이 모델을 승인했습니다.", "At least two different people approved this very model."},
 		{"필요한 승인이 갖추어지지 않았습니다.", "The approvals are not sufficient."},
@@ -63,7 +68,7 @@ var sentences = map[string][3]Text{
 	},
 	CheckLedger: {
 		{"모든 단계, 관문, 승인이 원장에 기록되어 있음이 증명됩니다.", "Every stage, the gate and the approvals are proved to stand in the ledger."},
-		{"원장의 증명이 맞지 않습니다.", "The ledger's proofs do not hold."},
+		{"원장의 증명이 없거나 맞지 않습니다.", "The ledger's proofs are missing or do not hold."},
 		{"원장의 증명을 확인하지 않았습니다.", "The ledger's proofs were not checked."},
 	},
 	CheckRelease: {
@@ -78,6 +83,6 @@ var sentences = map[string][3]Text{
 	},
 }
 
-func sentence(check string, state State) Text {
+func sentence(check string, state State) Words {
 	return sentences[check][map[State]int{Passed: 0, Failed: 1, Skipped: 2}[state]]
 }
