@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/gaon-ai/gaon/internal/unit"
 )
 
 // Client talks to a running centre in one person's name.
@@ -70,11 +68,20 @@ func (c *Client) Post(ctx context.Context, path, key string, body any) (Made, er
 	return made, err
 }
 
+// post sends a body whose answer is not what a command made.
+func (c *Client) post(ctx context.Context, path string, body, out any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	return c.roundTrip(ctx, http.MethodPost, path, "", bytes.NewReader(data), out)
+}
+
 // PutBlob stores bytes and returns their name.
-func (c *Client) PutBlob(ctx context.Context, r io.Reader) (unit.Digest, error) {
+func (c *Client) PutBlob(ctx context.Context, r io.Reader) (Stored, error) {
 	var stored Stored
 	err := c.roundTrip(ctx, http.MethodPut, "/blobs", "", r, &stored)
-	return stored.Digest, err
+	return stored, err
 }
 
 // Stream opens a raw answer: a blob, a log. The caller closes it.

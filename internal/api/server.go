@@ -57,7 +57,8 @@ type Seal interface {
 // Server answers the API.
 type Server struct {
 	Config
-	api huma.API
+	api      huma.API
+	receipts scanned
 }
 
 // New adds the API's routes to the mux.
@@ -74,6 +75,7 @@ func New(mux *http.ServeMux, c Config) *Server {
 	s.partyRoutes()
 	s.awardRoutes()
 	s.workRoutes()
+	s.followRoutes()
 	s.artifactRoutes()
 	s.ledgerRoutes(mux)
 	return s
