@@ -77,7 +77,11 @@ func (e *evaluation) choices(ctx context.Context) error {
 			c.AccuracyRaw.Correct++
 		}
 		c.Chance += 1 / float64(len(item.Choices))
-		e.raw.write(rawChoice{"choice", item.ID, all[i], chosen, chosenRaw, item.Answer})
+		sizes := make([]int, len(item.Choices))
+		for k, text := range item.continuations() {
+			sizes[k] = len(text)
+		}
+		e.raw.write(rawChoice{"choice", item.ID, all[i], sizes, chosen, chosenRaw, item.Answer})
 	}
 	c.Chance /= float64(len(items))
 	c.Accuracy.fill(len(items))

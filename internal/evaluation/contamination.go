@@ -154,31 +154,51 @@ func (c *contamination) foundItems() []Contaminated {
 	return out
 }
 
-func (c *contamination) result() Contamination {
-	count := map[string]int{}
-	found := map[string]int{}
+// searched counts the items that have any word.
+func (c *contamination) searched() rawSearched {
+	n := rawSearched{Kind: "searched"}
 	for _, item := range c.items {
-		if item.words {
-			count[item.kind]++
-		}
-		if item.found {
-			found[item.kind]++
-		}
+		n.count(item.kind, item.words)
 	}
+	return n
+}
+
+func (c *contamination) result() Contamination {
+	var found rawSearched
+	for _, item := range c.items {
+		found.count(item.kind, item.found)
+	}
+	out := contaminationOf(c.searched(), found)
+	out.Examples = c.foundItems()
+	if len(out.Examples) > examplesMax {
+		out.Examples = out.Examples[:examplesMax]
+	}
+	return out
+}
+
+// count adds an item of the kind if it counts.
+func (s *rawSearched) count(kind string, counts bool) {
+	switch {
+	case !counts:
+	case kind == kindChoice:
+		s.Choice++
+	default:
+		s.HeldOut++
+	}
+}
+
+// contaminationOf turns counts into shares.
+func contaminationOf(searched, found rawSearched) Contamination {
 	share := func(found, of int) float64 {
 		if of == 0 {
 			return 0
 		}
 		return float64(found) / float64(of)
 	}
-	out := Contamination{Items: count[kindChoice] + count[kindHeldOut], Found: found[kindChoice] + found[kindHeldOut]}
+	out := Contamination{Items: searched.Choice + searched.HeldOut, Found: found.Choice + found.HeldOut}
 	out.Share = share(out.Found, out.Items)
-	out.Choice = share(found[kindChoice], count[kindChoice])
-	out.HeldOut = share(found[kindHeldOut], count[kindHeldOut])
-	out.Examples = c.foundItems()
-	if len(out.Examples) > examplesMax {
-		out.Examples = out.Examples[:examplesMax]
-	}
+	out.Choice = share(found.Choice, searched.Choice)
+	out.HeldOut = share(found.HeldOut, searched.HeldOut)
 	return out
 }
 

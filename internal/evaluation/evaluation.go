@@ -166,6 +166,7 @@ func (e *evaluation) run(ctx context.Context) (Report, error) {
 	if e.report.Compressor, err = bench.measure(ctx, e.input.HeldOut); err != nil {
 		return Report{}, err
 	}
+	e.raw.write(rawCompressor{"compressor", e.report.Compressor})
 	if err := e.contamination(search); err != nil {
 		return Report{}, err
 	}
@@ -295,6 +296,7 @@ func (e *evaluation) progress(part string, done, total int) {
 // contamination records what the search found.
 func (e *evaluation) contamination(search *contamination) error {
 	e.report.Contamination = search.result()
+	e.raw.write(search.searched())
 	for _, f := range search.foundItems() {
 		e.raw.write(rawContamination{"contamination", f.Of, f.ID, f.Gram, f.Document})
 	}

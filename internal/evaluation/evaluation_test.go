@@ -77,7 +77,7 @@ func TestEvaluate(t *testing.T) {
 	if want := (0.5 + 1.0/3 + 0.5) / 3; math.Abs(r.Choice.Chance-want) > 1e-12 {
 		t.Errorf("chance %v, want %v", r.Choice.Chance, want)
 	}
-	if r.Raw != unit.DigestOf(raw.Bytes()) || strings.Count(raw.String(), "\n") != 5 {
+	if r.Raw != unit.DigestOf(raw.Bytes()) || strings.Count(raw.String(), "\n") != 7 {
 		t.Errorf("raw outputs %s do not have the digest %s", raw.String(), r.Raw)
 	}
 	if parts["documents"] != 2 || parts["choice"] != 3 {

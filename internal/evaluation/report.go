@@ -132,6 +132,7 @@ type (
 		Kind      string    `json:"kind"`
 		ID        string    `json:"id"`
 		Nats      []float64 `json:"nats"`
+		Bytes     []int     `json:"bytes"` // of each choice
 		Chosen    int       `json:"chosen"`
 		ChosenRaw int       `json:"chosen_raw"`
 		Answer    int       `json:"answer"`
@@ -142,6 +143,16 @@ type (
 		ID       string `json:"id"`
 		Gram     string `json:"gram"`
 		Document int64  `json:"train_document"`
+	}
+	// rawSearched says how many items the search for contamination was for.
+	rawSearched struct {
+		Kind    string `json:"kind"`
+		Choice  int    `json:"choice"`
+		HeldOut int    `json:"held_out"`
+	}
+	rawCompressor struct {
+		Kind string `json:"kind"`
+		Compressor
 	}
 )
 
