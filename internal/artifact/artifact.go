@@ -21,8 +21,9 @@ import (
 // Store keeps blobs. All methods may be called from several goroutines.
 type Store interface {
 	// Put stores what r yields and returns its name and size. When it returns
-	// the blob is durable; when it fails nothing of it is to be seen. Storing
-	// the same bytes again costs one read and changes nothing.
+	// the blob is durable and counts as put now; when it fails nothing new of
+	// it is to be seen. Storing the same bytes again leaves one blob, young
+	// again, and heals one that was changed.
 	Put(ctx context.Context, r io.Reader) (unit.Digest, unit.Bytes, error)
 
 	// Open reads a blob; *AbsentError if it is not here. The bytes are hashed
@@ -33,12 +34,23 @@ type Store interface {
 	// Size returns the size of a blob, or *AbsentError.
 	Size(ctx context.Context, d unit.Digest) (unit.Bytes, error)
 
-	// Each yields every blob's name, in order, until the caller stops.
+	// Stored returns when the blob was last put, or *AbsentError.
+	Stored(ctx context.Context, d unit.Digest) (unit.Instant, error)
+
+	// Renew makes a blob count as put now, as if its bytes had been put again;
+	// *AbsentError if it is not here.
+	Renew(ctx context.Context, d unit.Digest) error
+
+	// Each yields every blob's name, in order, until the caller stops. Blobs
+	// put or deleted meanwhile may be seen or not.
 	Each(ctx context.Context) iter.Seq2[unit.Digest, error]
 
-	// Delete removes a blob; one that is not here is no error. Only Collect
+	// Delete removes a blob that was last put before the instant and says
+	// whether it did; one that is younger or not here is no error. Against a
+	// Put or Renew of the same blob it is atomic: either that comes first and
+	// Delete leaves the young blob, or it finds the blob gone. Only Collect
 	// calls it.
-	Delete(ctx context.Context, d unit.Digest) error
+	Delete(ctx context.Context, d unit.Digest, before unit.Instant) (bool, error)
 }
 
 // AbsentError says that the store does not have an artifact.
