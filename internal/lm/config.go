@@ -1,10 +1,6 @@
 package lm
 
-import (
-	"errors"
-	"fmt"
-	"math"
-)
+import "math"
 
 // Limits of a model this package will build, train or load. They bound memory
 // before anything is allocated; a corrupt file cannot ask for more.
@@ -62,31 +58,32 @@ func (c Config) Validate() error {
 		{"context length", c.ContextLength, contextLengthMax},
 	} {
 		if f.value < 1 || f.value > f.most {
-			return fmt.Errorf("model config: %s is %d, want 1 to %d", f.name, f.value, f.most)
+			return badConfig(f.name, "is %d, want 1 to %d", f.value, f.most)
 		}
 	}
 	if c.VocabSize < 2 {
-		return errors.New("model config: vocabulary size is 1, want at least 2: nothing can be predicted")
+		return badConfig("vocabulary size", "is 1, want at least 2: nothing can be predicted")
 	}
 	if c.Heads%c.KVHeads != 0 {
-		return fmt.Errorf("model config: %d heads cannot share %d key-value heads evenly", c.Heads, c.KVHeads)
+		return badConfig("key-value heads", "are %d, want a divisor of the %d heads", c.KVHeads, c.Heads)
 	}
 	if c.HeadDim%2 != 0 {
-		return fmt.Errorf("model config: head dimension is %d, want an even number: rotary positions turn pairs", c.HeadDim)
+		return badConfig("head dimension", "is %d, want an even number: rotary positions turn pairs", c.HeadDim)
 	}
 	if !(c.RopeTheta > 1 && c.RopeTheta <= 1e9) {
-		return fmt.Errorf("model config: rope theta is %g, want more than 1 and at most 1e9", c.RopeTheta)
+		return badConfig("rope theta", "is %g, want more than 1 and at most 1e9", c.RopeTheta)
 	}
 	if !(c.NormEpsilon > 0 && c.NormEpsilon < 1) {
-		return fmt.Errorf("model config: norm epsilon is %g, want more than 0 and less than 1", c.NormEpsilon)
+		return badConfig("norm epsilon", "is %g, want more than 0 and less than 1", c.NormEpsilon)
 	}
-	for name, id := range map[string]int{"begin": c.BOS, "end": c.EOS} {
-		if id < -1 || id >= c.VocabSize {
-			return fmt.Errorf("model config: %s token is %d, want -1 (none) or less than the vocabulary's %d", name, id, c.VocabSize)
-		}
+	if c.BOS < -1 || c.BOS >= c.VocabSize {
+		return badConfig("begin token", "is %d, want -1 (none) or less than the vocabulary's %d", c.BOS, c.VocabSize)
+	}
+	if c.EOS < -1 || c.EOS >= c.VocabSize {
+		return badConfig("end token", "is %d, want -1 (none) or less than the vocabulary's %d", c.EOS, c.VocabSize)
 	}
 	if n := c.Parameters(); n > parametersMax {
-		return fmt.Errorf("model config: %d parameters, want at most %d", n, int64(parametersMax))
+		return badConfig("parameters", "are %d, want at most %d", n, int64(parametersMax))
 	}
 	return nil
 }

@@ -130,7 +130,7 @@ func newPass(m *Model, batch, span int, team crew, train bool) *pass {
 	return p
 }
 
-// share makes a pass over the same weights that reuses q's packed weights.
+// pack lays out the weights for the kernel, again after each change of them.
 func (p *pass) pack() {
 	p.m.packTransposed(&p.forward, p.team)
 	if p.grad != nil {

@@ -147,3 +147,49 @@ func gemmGonum(m, n, k int, a []float32, rs, cs int, b panels, c []float32, ldc 
 		}
 	}
 }
+
+// newPanels returns a k × n matrix of zeros, to be filled by set.
+func newPanels(k, n int) panels {
+	p := panels{k: k, n: n, width: kernel.width(), stride: n}
+	if p.width == 0 {
+		p.data = make([]float32, k*n)
+		return p
+	}
+	p.stride = k * p.width
+	p.data = make([]float32, blocks(n, p.width)*p.stride)
+	return p
+}
+
+// place is where element (l, j) lies.
+func (p panels) place(l, j int) int {
+	if p.width == 0 {
+		return l*p.stride + j
+	}
+	return j/p.width*p.stride + l*p.width + j%p.width
+}
+
+func (p panels) at(l, j int) float32     { return p.data[p.place(l, j)] }
+func (p panels) set(l, j int, v float32) { p.data[p.place(l, j)] = v }
+
+// setRow sets row l, n elements.
+func (p panels) setRow(l int, row []float32) {
+	if p.width == 0 {
+		copy(p.data[l*p.stride:], row)
+		return
+	}
+	for j := 0; j < len(row); j += p.width {
+		copy(p.data[p.place(l, j):], row[j:min(j+p.width, len(row))])
+	}
+}
+
+// setColumn sets column j, k elements.
+func (p panels) setColumn(j int, column []float32) {
+	step := p.width
+	if step == 0 {
+		step = p.stride
+	}
+	for at := p.place(0, j); len(column) > 0; at += step {
+		p.data[at] = column[0]
+		column = column[1:]
+	}
+}

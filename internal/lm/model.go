@@ -3,6 +3,7 @@ package lm
 import (
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 )
 
@@ -115,8 +116,9 @@ func views(c Config, flat []float32) (embed []float32, layers []layerWeights, no
 	return embed, layers, norm, head
 }
 
-// initDeviation is the standard deviation of initial weights, as in GPT-2 and
-// Llama's Hugging Face default; initFanIn replaces it in narrow models.
+// initDeviation is the standard deviation of initial embeddings, as in GPT-2 and
+// Llama's Hugging Face default. For matrices it would be too small in narrow
+// models.
 const initDeviation = 0.02
 
 // New returns an untrained model. Norm gains are one; embeddings are drawn with
@@ -139,7 +141,7 @@ func New(c Config, seed uint64) (*Model, error) {
 		deviation := initDeviation
 		if i > 0 && t.name != "lm_head.weight" {
 			deviation = 1 / math.Sqrt(float64(t.shape[1]))
-			if t.shape[0] == c.HiddenSize && (i-1)%9 == 4 || (i-1)%9 == 8 {
+			if strings.HasSuffix(t.name, ".o_proj.weight") || strings.HasSuffix(t.name, ".down_proj.weight") {
 				deviation /= math.Sqrt(2 * float64(c.Layers))
 			}
 		}

@@ -17,7 +17,7 @@ type philox struct {
 // appended to, never changed.
 const (
 	streamInit    = 1 << 32 // + tensor index
-	streamSampler = 2 << 32 // + epoch
+	streamWindows = 2 << 32 // + epoch
 	streamPick    = 3 << 32
 )
 
