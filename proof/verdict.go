@@ -18,8 +18,12 @@ func (v *verification) verdict() error {
 	case earlier:
 		return v.rewritten(v.upper.Seq, v.upper.Last, "the entries and their own hashes do not give the stored "+v.upper.Path)
 	case bad != nil:
-		if !hashesHold && v.broken == nil {
+		switch {
+		case !hashesHold && v.broken == nil:
 			bad.Detail += "; stored hashes were changed too"
+		case !hashesHold && v.sameAt < bad.Seq:
+			// Nothing leads from the entries read so far to the signed root.
+			bad.Detail += fmt.Sprintf("; whether entries %d to %d are as signed cannot be told without it", v.sameAt, bad.Seq-1)
 		}
 		return bad
 	case v.lost != nil:

@@ -206,6 +206,14 @@ func (v *verification) bundle(n int64, width int) [][]byte {
 		if errors.As(err, &named) {
 			v.broken.Kind, v.broken.Seq, v.broken.Last = named.Kind, named.Seq, named.Seq
 		}
+		if errors.Is(err, fs.ErrNotExist) {
+			if list := v.shorter(t); len(list) > 0 {
+				v.broken.Seq += int64(len(list))
+				v.broken.Last = v.broken.Seq
+				v.nameEnd(n, width, true)
+				return list
+			}
+		}
 		v.nameEnd(n, width, errors.Is(err, fs.ErrNotExist))
 		return v.before(t)
 	}
@@ -229,6 +237,23 @@ func (v *verification) bundle(n int64, width int) [][]byte {
 func cutShort(data []byte, count int) bool {
 	_, err := ParseBundle(data, count)
 	return err == nil
+}
+
+// shorter returns the entries of the widest partial bundle that stands where
+// the wanted one is missing, as in a log that was cut back.
+func (v *verification) shorter(t tlog.Tile) [][]byte {
+	for t.W--; t.W > 0 && v.ctx.Err() == nil; t.W-- {
+		data, err := v.src.ReadFile(v.ctx, TilePath(t))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil
+		}
+		list, _ := ParseBundle(data, t.W) // up to a bad entry, which is named then
+		return list
+	}
+	return nil
 }
 
 // before returns the entries of a bundle up to the one that a storage said is
