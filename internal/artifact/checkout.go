@@ -115,6 +115,10 @@ func Checkout(ctx context.Context, s Store, tree unit.Digest, dir string) (err e
 	if err := os.Chmod(temp, 0o755); err != nil {
 		return fmt.Errorf("check out: %w", err)
 	}
+	// Remove takes an empty folder only; what appeared there meanwhile stays.
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("check out: %w", err)
+	}
 	if err := os.Rename(temp, dir); err != nil {
 		return fmt.Errorf("check out: %w", err)
 	}

@@ -138,11 +138,7 @@ func (s *Store) prepare() (err error) {
 	if err := os.MkdirAll(blobs, 0o700); err != nil {
 		return err
 	}
-	for i := range 256 {
-		if err := os.Mkdir(filepath.Join(blobs, fmt.Sprintf("%02x", i)), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-	}
+	// A crash may have come between making a shard and syncing its name.
 	return errors.Join(syncFolder(blobs), syncFolder(s.dir))
 }
 
@@ -244,7 +240,17 @@ func (s *Store) publish(temp string, d unit.Digest) error {
 		if err := os.Chtimes(temp, now, now); err != nil {
 			return err
 		}
-		return os.Rename(temp, name)
+		err := os.Rename(temp, name)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		// The first blob of this shard. The shard's own name must be on disk
+		// before the blob counts as stored.
+		shard := filepath.Dir(name)
+		if err := os.MkdirAll(shard, 0o700); err != nil {
+			return err
+		}
+		return errors.Join(syncFolder(filepath.Dir(shard)), os.Rename(temp, name))
 	}); err != nil {
 		return err
 	}
@@ -395,6 +401,9 @@ func (s *Store) Each(ctx context.Context) iter.Seq2[unit.Digest, error] {
 // namesIn returns the folder's names in order, without looking at each file.
 func namesIn(dir string) ([]string, error) {
 	f, err := os.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // no blob of this shard was ever put
+	}
 	if err != nil {
 		return nil, err
 	}
