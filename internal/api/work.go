@@ -47,6 +47,13 @@ type NewRun struct {
 	Evaluation []dataset.ID   `json:"evaluation,omitempty"`
 }
 
+// NewEndpoint is the body of a wish to serve a model.
+type NewEndpoint struct {
+	Model model.ID `json:"model"`
+	Grant grant.ID `json:"grant"`
+	Name  string   `json:"name,omitempty" doc:"what callers ask for; the model's own name unless given"`
+}
+
 // NewStop is the body of a wish to end a job.
 type NewStop struct {
 	Reason string `json:"reason,omitempty" maxLength:"200"`
@@ -149,6 +156,9 @@ func (s *Server) endpointRoutes() {
 			rows = append(rows, row)
 		}
 		return rows
+	})
+	post(s, "open-endpoint", "/endpoints", "Serve a signed model", func(_ context.Context, b NewEndpoint) (centre.Command, error) {
+		return centre.OpenEndpoint{Model: b.Model, Grant: b.Grant, Name: b.Name}, nil
 	})
 	act(s, "close-endpoint", "/endpoints/{id}/close", "End an endpoint", func(_ context.Context, id string, _ Empty) (centre.Command, error) {
 		return centre.CloseEndpoint{Endpoint: model.EndpointID(id)}, nil

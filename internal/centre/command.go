@@ -160,6 +160,14 @@ type FailRun struct {
 	Reason string
 }
 
+// OpenEndpoint serves a signed model under a name, paid by a grant.
+type OpenEndpoint struct {
+	Model model.ID
+	Grant grant.ID
+	Name  string // empty: the model's own
+	factory.Resources
+}
+
 // ReportEndpoint records that an endpoint answers, or why it does not.
 type ReportEndpoint struct {
 	Endpoint model.EndpointID

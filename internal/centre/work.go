@@ -318,33 +318,72 @@ func (c SubmitStage) decide(d *decision) error {
 // openEndpoint submits the serve stage: its job serves an endpoint under the
 // recipe's name, or under name and model when that name is taken.
 func (d *decision) openEndpoint(id factory.ID, run factory.Run) error {
-	signed, _ := d.s.Models.Models.Get(model.ID(run.Model))
-	if signed.State != model.Signed {
-		return &model.UnsignedError{Model: model.ID(run.Model), State: signed.State}
-	}
-	spec, err := run.JobFor(id, factory.StageServe, d.s.Fleet.Count(fleet.CPUSlot), d.s.Identity.ModelKey, job.Input{Name: "release", Tree: signed.Release})
-	if err != nil {
-		return err
-	}
-	resource := policy.Resource{Kind: "Model", ID: run.Model, Org: string(run.Org), Label: signed.Label}
-	if err := d.s.May(d.at, Controller, "serve", resource); err != nil {
-		return err
-	}
-	work, err := d.submit(spec, run.Org)
-	if err != nil {
-		return err
-	}
 	name := run.Recipe.Serve.Name
 	if _, taken := d.s.Models.Names.Get(name); taken {
 		name += "-" + strings.ToLower(run.Model)
 	}
-	opened, err := d.s.Models.Serve(model.EndpointID(d.id("E")), name, model.ID(run.Model), work)
+	work, err := d.serve(id, run, name)
 	if err != nil {
 		return err
 	}
-	d.make(opened, string(work))
+	d.made = string(work)
 	d.add(factory.StageSubmitted{ID: id, Stage: factory.StageServe, Job: work})
 	return nil
+}
+
+func (c OpenEndpoint) decide(d *decision) error {
+	m, ok := d.s.Models.Models.Get(c.Model)
+	if !ok {
+		return &party.UnknownError{Kind: "model", ID: string(c.Model)}
+	}
+	g, err := d.s.Grants.MaySpend(c.Grant, d.at)
+	if err != nil {
+		return err
+	}
+	if err := d.may("openEndpoint", "Grant", string(c.Grant), g.Org); err != nil {
+		return err
+	}
+	if err := d.may("openEndpoint", "Model", string(c.Model), m.Org); err != nil {
+		return err
+	}
+	if c.Name == "" {
+		c.Name = m.Name
+	}
+	// The job is that of the model's run, paid by this grant.
+	run, _ := d.s.Factory.Runs.Get(factory.ID(m.Run))
+	run.Grant, run.Org, run.Model = c.Grant, g.Org, string(c.Model)
+	if c.Resources != (factory.Resources{}) {
+		run.Recipe.Serve.Resources = c.Resources
+	}
+	_, err = d.serve(factory.ID(m.Run), run, c.Name)
+	return err
+}
+
+// serve submits a job that serves the run's signed model, and opens its
+// endpoint.
+func (d *decision) serve(id factory.ID, run factory.Run, name string) (job.ID, error) {
+	signed, _ := d.s.Models.Models.Get(model.ID(run.Model))
+	if signed.State != model.Signed {
+		return "", &model.UnsignedError{Model: model.ID(run.Model), State: signed.State}
+	}
+	spec, err := run.JobFor(id, factory.StageServe, d.s.Fleet.Count(fleet.CPUSlot), d.s.Identity.ModelKey, job.Input{Name: "release", Tree: signed.Release})
+	if err != nil {
+		return "", err
+	}
+	resource := policy.Resource{Kind: "Model", ID: run.Model, Org: string(run.Org), Label: signed.Label}
+	if err := d.s.May(d.at, Controller, "serve", resource); err != nil {
+		return "", err
+	}
+	work, err := d.submit(spec, run.Org)
+	if err != nil {
+		return "", err
+	}
+	opened, err := d.s.Models.Serve(model.EndpointID(d.id("E")), name, model.ID(run.Model), work)
+	if err != nil {
+		return "", err
+	}
+	d.make(opened, string(opened.ID))
+	return work, nil
 }
 
 func (c ApproveRelease) decide(d *decision) error {
