@@ -267,19 +267,15 @@ func (r *run) train(ctx context.Context, tokens []uint32) error {
 			return errors.Join(fmt.Errorf("training stopped after step %d of %d: %w", r.step, c.Steps, ctx.Err()), r.checkpoint())
 		}
 		draw.batch(r.step, inputs, targets)
-		p.pack()
-		p.run(inputs)
-		p.losses(targets)
-		p.backpropagate(inputs)
-		loss, norm, rate := p.meanLoss(), gradNorm(p.grad.flat, r.team, sums), c.rate(r.step)
-		if sum := loss + norm; math.IsNaN(sum) || math.IsInf(sum, 0) {
-			return &DivergedError{Step: r.step + 1, Loss: loss, GradNorm: norm}
+		done, err := r.update(p, inputs, targets, sums)
+		if err != nil {
+			return err
 		}
-		r.state.update(r.model, p.grad.flat, c, r.step, rate, clipFactor(norm, c.ClipNorm), r.team)
 		r.step++
-		r.lastLoss = loss
+		r.lastLoss = done.Loss
 		if c.Progress != nil {
-			c.Progress(Step{Step: r.step, Steps: c.Steps, Loss: loss, LearningRate: rate, GradNorm: norm, Tokens: r.tokens(), Flops: r.flops()})
+			done.Step, done.Steps, done.Tokens, done.Flops = r.step, c.Steps, r.tokens(), r.flops()
+			c.Progress(done)
 		}
 		if r.step == c.Steps || c.CheckpointEvery > 0 && r.step%c.CheckpointEvery == 0 {
 			if err := r.checkpoint(); err != nil {
@@ -288,4 +284,18 @@ func (r *run) train(ctx context.Context, tokens []uint32) error {
 		}
 	}
 	return nil
+}
+
+// update takes one step: gradients of the batch's mean loss, then AdamW.
+func (r *run) update(p *pass, inputs, targets []uint32, sums []float64) (Step, error) {
+	p.pack()
+	p.run(inputs)
+	p.losses(targets)
+	p.backpropagate(inputs)
+	s := Step{Loss: p.meanLoss(), LearningRate: r.config.rate(r.step), GradNorm: gradNorm(p.grad.flat, r.team, sums)}
+	if sum := s.Loss + s.GradNorm; math.IsNaN(sum) || math.IsInf(sum, 0) {
+		return s, &DivergedError{Step: r.step + 1, Loss: s.Loss, GradNorm: s.GradNorm}
+	}
+	r.state.update(r.model, p.grad.flat, r.config, r.step, s.LearningRate, clipFactor(s.GradNorm, r.config.ClipNorm), r.team)
+	return s, nil
 }
