@@ -100,11 +100,16 @@ func hashFolder(dir string, ignored []string) ([]Resource, error) {
 	}
 	resources := make([]Resource, len(names))
 	failures := make([]error, len(names))
+	// A folder of small files needs no large buffers.
+	bufferBytes := int64(1)
+	for _, l := range names {
+		bufferBytes = max(bufferBytes, min(l.info.Size()+1, readBytes))
+	}
 	next := make(chan int)
 	var workers sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), hashersMax, max(len(names), 1)) {
 		workers.Go(func() {
-			buffer := make([]byte, readBytes)
+			buffer := make([]byte, bufferBytes)
 			for i := range next {
 				digest, err := hashFile(dir, names[i], buffer)
 				resources[i], failures[i] = Resource{Name: names[i].name, Digest: digest}, err
