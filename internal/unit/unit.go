@@ -43,13 +43,14 @@ func (d Span) Seconds() int64 {
 	if d <= 0 {
 		return 0
 	}
-	return (int64(d) + 999) / 1000
+	return (int64(d)-1)/1000 + 1
 }
 
 // String writes the span as people say it: 1h02m03s, 4.5s.
 func (d Span) String() string {
 	if d < 0 {
-		return "-" + (-d).String()
+		// The least int64 has no positive twin; a millisecond less is shown.
+		return "-" + max(-d, -(d+1)).String()
 	}
 	switch {
 	case d < Second:
@@ -141,12 +142,12 @@ func (b Bytes) String() string {
 	if b < 1024 {
 		return fmt.Sprintf("%d B", int64(b))
 	}
-	size, i := int64(b)*10/1024, 0
-	for size >= 10240 && i < len(units)-1 {
-		size /= 1024
+	whole, rest, i := int64(b)>>10, int64(b)&1023, 0
+	for whole >= 1024 && i < len(units)-1 {
+		whole, rest = whole>>10, whole&1023
 		i++
 	}
-	return fmt.Sprintf("%d.%d %ciB", size/10, size%10, units[i])
+	return fmt.Sprintf("%d.%d %ciB", whole, rest*10>>10, units[i])
 }
 
 func decimalMillionths(v int64) string {
@@ -168,12 +169,13 @@ func parseMillionths(s string) (int64, error) {
 	if whole == "" || hasPart && part == "" || len(part) > 6 || !allDigits(whole) || !allDigits(part) {
 		return 0, fmt.Errorf("want a decimal with at most six places, such as 12.5")
 	}
-	v, err := strconv.ParseInt(whole+(part + "000000")[:6], 10, 64)
+	sign := ""
+	if negative {
+		sign = "-" // read with its sign: the range is wider by one below zero
+	}
+	v, err := strconv.ParseInt(sign+whole+(part + "000000")[:6], 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("out of range")
-	}
-	if negative {
-		v = -v
 	}
 	return v, nil
 }
