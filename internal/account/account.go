@@ -208,6 +208,9 @@ func (b *Book) Check() error {
 		if hold.Amount < 0 {
 			return fmt.Errorf("hold %s is negative: %s", name, hold.Amount)
 		}
+		if _, ok := b.Accounts.Get(hold.Account); !ok {
+			return fmt.Errorf("hold %s is on account %s, which is not there", name, hold.Account)
+		}
 		held[hold.Account] += hold.Amount
 	}
 	for id, account := range b.Accounts.All() {
