@@ -66,7 +66,12 @@ const inputFilesMax = 1 << 20
 
 // listInputs resolves files and folders into files, in a fixed order, and the
 // names of those it skipped.
-func listInputs(inputs []string) (files []inputFile, skipped []string, err error) {
+// The folder for the results is never read, even where it lies in an input.
+func listInputs(inputs []string, results string) (files []inputFile, skipped []string, err error) {
+	out, err := os.Stat(results)
+	if err != nil {
+		return nil, nil, &FileError{File: filepath.Base(results), Err: plain(err)}
+	}
 	for _, in := range inputs {
 		info, err := os.Stat(in)
 		if err != nil {
@@ -92,6 +97,9 @@ func listInputs(inputs []string) (files []inputFile, skipped []string, err error
 				return nil
 			}
 			if d.IsDir() {
+				if info, err := d.Info(); err == nil && os.SameFile(info, out) {
+					return fs.SkipDir
+				}
 				return nil
 			}
 			rel, err := filepath.Rel(in, path)

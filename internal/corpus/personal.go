@@ -26,7 +26,9 @@ const (
 )
 
 // personalKinds lists the kinds in the order of reports.
-var personalKinds = []PersonalKind{Registration, Mobile, Landline, Business, Passport, Licence, Account, Card, Email, IPAddress}
+var personalKinds = [personalKindCount]PersonalKind{Registration, Mobile, Landline, Business, Passport, Licence, Account, Card, Email, IPAddress}
+
+const personalKindCount = 10
 
 // TokenStyle says how a replaced span is written.
 type TokenStyle string

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"container/heap"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 )
 
 // entry is a key and the number of the document that has it.
@@ -34,6 +36,8 @@ const (
 	entryMemory     = 24
 	sortRunsMax     = 4096
 	sortMergeBuffer = 64 << 10
+	sortMergeMin    = 4 << 10
+	sortCheckEvery  = 1 << 16 // entries between two looks at whether to go on
 )
 
 // sorter sorts any number of entries in bounded memory: full buffers are
@@ -41,13 +45,15 @@ const (
 type sorter struct {
 	dir, name string
 	create    createFunc
+	memory    int64
 	buf       []entry
 	max       int
 	runs      []string
+	total     int64 // entries added
 }
 
 func newSorter(dir, name string, memory int64, create createFunc) *sorter {
-	return &sorter{dir: dir, name: name, create: create, max: int(max(1024, memory/entryMemory))}
+	return &sorter{dir: dir, name: name, create: create, memory: memory, max: int(max(1024, memory/entryMemory))}
 }
 
 func (s *sorter) add(e entry) error {
@@ -57,6 +63,7 @@ func (s *sorter) add(e entry) error {
 		}
 	}
 	s.buf = append(s.buf, e)
+	s.total++
 	return nil
 }
 
@@ -95,8 +102,9 @@ func (s *sorter) spill() error {
 
 // groups calls f with the documents of each key that more than one document
 // has, in ascending order. A very long group is handed over in pieces of at
-// most groupDocsMax that all begin with the first document of the key.
-func (s *sorter) groups(f func(docs []uint32) error) error {
+// most groupDocsMax that all begin with the first document of the key. The
+// entries read are added to seen.
+func (s *sorter) groups(ctx context.Context, seen *atomic.Int64, f func(docs []uint32) error) error {
 	next, done, err := s.merged()
 	if err != nil {
 		return err
@@ -110,9 +118,16 @@ func (s *sorter) groups(f func(docs []uint32) error) error {
 		}
 		return nil
 	}
-	for {
+	for n := 1; ; n++ {
+		if n%sortCheckEvery == 0 {
+			seen.Add(sortCheckEvery)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
 		e, err := next()
 		if errors.Is(err, io.EOF) {
+			seen.Add(int64(n%sortCheckEvery) - 1)
 			return flush()
 		}
 		if err != nil {
@@ -142,14 +157,15 @@ const groupDocsMax = 1 << 16
 func (s *sorter) merged() (next func() (entry, error), done func(), err error) {
 	slices.SortFunc(s.buf, compareEntries)
 	m := &merge{}
-	m.heads = append(m.heads, &run{memory: s.buf})
+	m.heads = append(m.heads, &sortRun{memory: s.buf})
+	buffer := int(max(sortMergeMin, min(sortMergeBuffer, s.memory/int64(1+len(s.runs)))))
 	for _, path := range s.runs {
 		file, err := os.Open(path)
 		if err != nil {
 			m.close()
 			return nil, nil, &FileError{File: filepath.Base(path), Err: plain(err)}
 		}
-		m.heads = append(m.heads, &run{file: file, r: bufio.NewReaderSize(file, sortMergeBuffer)})
+		m.heads = append(m.heads, &sortRun{file: file, r: bufio.NewReaderSize(file, buffer)})
 	}
 	live := m.heads[:0]
 	for _, r := range m.heads {
@@ -166,15 +182,15 @@ func (s *sorter) merged() (next func() (entry, error), done func(), err error) {
 	return m.next, m.close, nil
 }
 
-// run is one sorted sequence, in memory or in a file.
-type run struct {
+// sortRun is one sorted sequence, in memory or in a file.
+type sortRun struct {
 	head   entry
 	memory []entry
 	file   *os.File
 	r      *bufio.Reader
 }
 
-func (r *run) advance() error {
+func (r *sortRun) advance() error {
 	if r.file == nil {
 		if len(r.memory) == 0 {
 			return io.EOF
@@ -195,7 +211,7 @@ func (r *run) advance() error {
 }
 
 // merge is a heap of runs.
-type merge struct{ heads []*run }
+type merge struct{ heads []*sortRun }
 
 func (m *merge) Len() int           { return len(m.heads) }
 func (m *merge) Less(i, j int) bool { return compareEntries(m.heads[i].head, m.heads[j].head) < 0 }
