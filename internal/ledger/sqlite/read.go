@@ -37,7 +37,7 @@ func openReader(ctx context.Context, path string) (*reader, error) {
 		{&r.entries, `SELECT seq, data FROM entry WHERE seq >= ? AND seq < ? ORDER BY seq`},
 		{&r.tile, `SELECT data FROM tile WHERE level = ? AND n = ?`},
 		{&r.edge, `SELECT i, hash FROM edge WHERE level = ? AND i >= ? AND i < ? ORDER BY i`},
-		{&r.side, `SELECT record FROM side WHERE subject = ? AND name = ?`},
+		{&r.side, `SELECT record FROM side WHERE subject = ? AND name = ? ORDER BY i DESC LIMIT 1`},
 	} {
 		if *s.at, err = db.PrepareContext(ctx, s.sql); err != nil {
 			return nil, errors.Join(explain(path, err), r.close())

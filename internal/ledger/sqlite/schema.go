@@ -36,12 +36,13 @@ var ledgerMigrations = []string{
 		one        INTEGER PRIMARY KEY CHECK (one = 1),
 		checkpoint BLOB NOT NULL
 	) STRICT;
-	CREATE TABLE side ( -- sealed records: ciphertext only
+	CREATE TABLE side ( -- sealed records: ciphertext only; the newest of a name counts
+		i       INTEGER PRIMARY KEY AUTOINCREMENT, -- rows are only added: see wipeSides
 		subject TEXT NOT NULL,
 		name    TEXT NOT NULL,
-		record  BLOB NOT NULL,
-		PRIMARY KEY (subject, name)
-	) STRICT;`,
+		record  BLOB NOT NULL -- zeros: replaced or erased
+	) STRICT;
+	CREATE INDEX side_of ON side (subject, name);`,
 }
 
 var keyMigrations = []string{

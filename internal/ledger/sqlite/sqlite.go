@@ -186,6 +186,7 @@ func (l *Ledger) writable(ctx context.Context) error {
 
 // dsn builds the driver's name for a database file. synchronous=FULL makes
 // COMMIT wait for the disk; secure_delete overwrites what is deleted;
+// temp_store keeps VACUUM from copying living keys into a temporary file;
 // fullfsync makes macOS flush the drive's own cache and does nothing elsewhere.
 func dsn(path string, write bool) string {
 	q := url.Values{}
@@ -195,7 +196,7 @@ func dsn(path string, write bool) string {
 	if write {
 		q.Set("_journal_mode", "WAL")
 		q["_pragma"] = []string{
-			"secure_delete(ON)", "fullfsync(ON)", "checkpoint_fullfsync(ON)",
+			"secure_delete(ON)", "temp_store(MEMORY)", "fullfsync(ON)", "checkpoint_fullfsync(ON)",
 			fmt.Sprintf("journal_size_limit(%d)", walBytesMax),
 			fmt.Sprintf("wal_autocheckpoint(%d)", walPagesMax),
 		}

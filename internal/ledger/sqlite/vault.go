@@ -150,11 +150,9 @@ func (l *Ledger) EraseSubject(ctx context.Context, subject string) error {
 	return l.finishErasures(ctx)
 }
 
-// finishErasures drops the records of erased subjects and rewrites keys.db
-// without the bytes of their keys.
-//
-// secure_delete alone would not do: when SQLite rebalances pages it can leave
-// old copies of a row in a page's free space. VACUUM writes every page anew.
+// finishErasures wipes the records of erased subjects and rewrites keys.db
+// without the bytes of their keys: VACUUM writes every page anew, so that no
+// free space of a page keeps an old copy (see wipeSides).
 func (l *Ledger) finishErasures(ctx context.Context) error {
 	subjects, err := l.keys.unscrubbed(ctx)
 	if err != nil || len(subjects) == 0 {
@@ -162,7 +160,7 @@ func (l *Ledger) finishErasures(ctx context.Context) error {
 	}
 	err = transaction(ctx, l.w.conn, func() error {
 		for _, s := range subjects {
-			if _, err := l.w.conn.ExecContext(ctx, `DELETE FROM side WHERE subject = ?`, s); err != nil {
+			if _, err := l.w.conn.ExecContext(ctx, wipeSides, s); err != nil {
 				return err
 			}
 		}
