@@ -238,7 +238,7 @@ func (w *page) noticeFacts(p Passport) {
 	w.line("| 모델 지문 | %s |", string(p.Model.Digest))
 	w.line("| 매개변수 | %d개 |", p.Model.Parameters)
 	w.line("| 기반 모델 | %s |", lineageText(p.Independence.BaseWeights, "없음(처음부터 학습)"))
-	w.line("| 국외 데이터 | %s |", lineageText(p.Independence.ForeignData, "없음"))
+	w.line("| 국외이거나 출처를 모르는 데이터 | %s |", lineageText(p.Independence.ForeignData, "없음"))
 	if p.Training.EnergyClass == EnergyUnknown {
 		w.line("| 학습 전력량 | 측정하지 않음 (%s) |", p.Training.EnergyMethod)
 	} else {

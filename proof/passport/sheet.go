@@ -202,8 +202,8 @@ func (l layout) verdict(s *sheet) {
 }
 
 func (l layout) foot() string {
-	return l.say("이 문서는 확인한 결과를 보여 줄 뿐이며 법률 자문이 아닙니다. 직접 확인하려면 센터의 공개 키로 다시 확인하십시오.",
-		"This page shows the result of a check and is no legal advice. To be sure, repeat the check with the centre's public keys.")
+	return l.say("확인은 누가 말했는지, 그 뒤로 바뀌지 않았는지, 그때 원장에 기록되었는지를 밝힙니다. 센터가 그때 사실대로 적었는지까지 밝히지는 못합니다. 직접 확인하려면 센터의 공개 키로 다시 확인하십시오. 이 문서는 법률 자문이 아닙니다.",
+		"The checks show who said this, that it was not changed since, and that the ledger recorded it at the time. They cannot show that the centre told the truth when it did. To be sure, repeat them with the centre's public keys. This is no legal advice.")
 }
 
 func (l layout) marks(checks ...string) []mark {
@@ -401,8 +401,8 @@ func (l layout) independence(i Independence) []fact {
 	}
 	return []fact{
 		{l.say("기반 모델", "Base weights"), base, false},
-		{l.say("국외 데이터", "Data from abroad"), lineageText(i.ForeignData, none), false},
-		{l.say("국외 도구", "Tools from abroad"), lineageText(i.ForeignTools, none), false},
+		{l.say("국외이거나 모르는 데이터", "Data from abroad or of unknown origin"), lineageText(i.ForeignData, none), false},
+		{l.say("국외이거나 모르는 도구", "Tools from abroad or of unknown origin"), lineageText(i.ForeignTools, none), false},
 	}
 }
 

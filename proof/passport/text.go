@@ -16,7 +16,7 @@ func Text(v Verified, lang string) string {
 }
 
 const (
-	labelWidth  = 26 // columns
+	labelWidth  = 40 // columns
 	columnMax   = 44
 	digestShown = 16 // digits of a digest in a table; the page shows them all
 )
