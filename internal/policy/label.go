@@ -43,7 +43,7 @@ func MakeLabel(class string, residency []string) (Label, error) {
 	}
 	countries := slices.Clone(residency)
 	for i, country := range countries {
-		if len(country) != 2 || strings.ToUpper(country) != country {
+		if len(country) != 2 || strings.Trim(country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 			return Label{}, fmt.Errorf("residency[%d] %q: want a country code such as KR", i, country)
 		}
 	}

@@ -114,10 +114,21 @@ func Publish(text string) (Published, error) {
 	if len(text) > textMax {
 		return Published{}, &TextError{fmt.Sprintf("%d bytes, at most %d fit", len(text), textMax)}
 	}
-	if _, err := compile(text); err != nil {
+	set, err := compile(text)
+	if err != nil {
 		return Published{}, &TextError{err.Error()}
 	}
-	return Published{Text: text, Digest: unit.DigestOf([]byte(text))}, nil
+	book := Book{Text: text, Digest: unit.DigestOf([]byte(text)), set: set}
+	for _, last := range []Request{
+		{Actor: Actor{ID: "operator", Roles: []string{"operator"}}, Action: "publishPolicy", Resource: Resource{Kind: "Policy"}},
+		{Actor: Actor{ID: "controller"}, Action: "observeJob", Resource: Resource{Kind: "Job"}},
+	} {
+		last.Resource.Label.Class = Internal
+		if !book.Decide(last).Allowed {
+			return Published{}, &TextError{fmt.Sprintf("it would not let the %s do %s, and the centre could never leave it again", last.Actor.ID, last.Action)}
+		}
+	}
+	return Published{Text: text, Digest: book.Digest}, nil
 }
 
 // ApplyPublished puts the policy in force.
@@ -163,10 +174,12 @@ func (b *Book) Decide(r Request) Verdict {
 	resource := cedar.NewEntityUID(cedar.EntityType(r.Resource.Kind), cedar.String(r.Resource.ID))
 	entities := cedar.EntityMap{
 		principal: {UID: principal, Attributes: cedar.NewRecord(cedar.RecordMap{
+			"id":    cedar.String(r.Actor.ID),
 			"org":   cedar.String(r.Actor.Org),
 			"roles": stringSet(r.Actor.Roles),
 		})},
 		resource: {UID: resource, Attributes: cedar.NewRecord(cedar.RecordMap{
+			"id":        cedar.String(r.Resource.ID),
 			"org":       cedar.String(r.Resource.Org),
 			"class":     cedar.String(r.Resource.Label.Class),
 			"residency": stringSet(r.Resource.Label.Residency),
