@@ -2,6 +2,7 @@ package centre
 
 import (
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/gaon-ai/gaon/internal/account"
 	"github.com/gaon-ai/gaon/internal/dataset"
@@ -45,10 +46,16 @@ func (e *NothingError) Code() string { return "nothing" }
 
 func (e *NothingError) Error() string { return e.Why }
 
+// keyBytesMax bounds a command's key: thousands of them are remembered.
+const keyBytesMax = 200
+
 // Decide says what follows from the command at the instant, by the author.
 // It reads the state and changes nothing. Refusals are typed errors with a
 // Code; *Repeated carries the first outcome.
 func (s *State) Decide(at unit.Instant, by, key string, c Command) (Entry, error) {
+	if len(key) > keyBytesMax || !utf8.ValidString(key) {
+		return Entry{}, &party.FieldError{Field: "key", Problem: fmt.Sprintf("wants UTF-8 of at most %d bytes", keyBytesMax)}
+	}
 	if key != "" {
 		if outcome, done := s.Recent.Done.Get(key); done {
 			return Entry{}, &Repeated{outcome}
@@ -73,8 +80,8 @@ func (s *State) Decide(at unit.Instant, by, key string, c Command) (Entry, error
 // actor is the author as policy sees it.
 func (s *State) actor(by string, at unit.Instant) policy.Actor {
 	person, ok := s.Party.People.Get(party.PersonID(by))
-	if !ok {
-		return policy.Actor{ID: by}
+	if !ok || person.Erased {
+		return policy.Actor{ID: by} // nobody known: belongs nowhere, holds no role
 	}
 	return policy.Actor{ID: by, Org: string(person.Org), Roles: person.RolesAt(at)}
 }
@@ -118,6 +125,14 @@ func (c Found) decide(d *decision) error {
 	if d.actor.ID != Founder {
 		return &party.FieldError{Field: "author", Problem: "only the founder founds a centre"}
 	}
+	for _, bound := range []struct {
+		field  string
+		digest unit.Digest
+	}{{"details", c.Details}, {"secret", c.Secret}} {
+		if _, err := unit.ParseDigest(string(bound.digest)); err != nil {
+			return &party.FieldError{Field: bound.field, Problem: err.Error()}
+		}
+	}
 	published, err := policy.Publish(c.Policy)
 	if err != nil {
 		return err
@@ -149,6 +164,12 @@ func (c AddOrganisation) decide(d *decision) error {
 func (c AddPerson) decide(d *decision) error {
 	if err := d.may("addPerson", "Person", d.id("P"), c.Org); err != nil {
 		return err
+	}
+	// Who may admit people may not for that make them operators.
+	for _, role := range c.Roles {
+		if err := d.may("giveRole", "Role", role.Name, c.Org); err != nil {
+			return err
+		}
 	}
 	e, err := d.s.Party.Enrol(party.PersonID(d.id("P")), c.Org, c.Details, c.Roles)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"reflect"
 
 	"github.com/gaon-ai/gaon/internal/account"
@@ -182,7 +183,8 @@ func strict(data []byte, into any) error {
 	if err := decoder.Decode(into); err != nil {
 		return err
 	}
-	if decoder.More() {
+	// Token and not More: that one takes a closing bracket for the end.
+	if _, err := decoder.Token(); err != io.EOF {
 		return fmt.Errorf("bytes follow the value")
 	}
 	return nil
