@@ -71,3 +71,56 @@ func (i *Inspection) StoredEntries(ctx context.Context) (int64, error) {
 
 // Close releases the files.
 func (i *Inspection) Close() error { return i.r.close() }
+
+// Verify checks all that the folder shows: SQLite's own structure, every entry
+// and hash against the signed head, and that the head published beside the
+// database is still contained, which finds an older copy put in its place.
+func (i *Inspection) Verify(ctx context.Context, opts proof.Options) (proof.Report, error) {
+	published, err := os.ReadFile(filepath.Join(filepath.Dir(i.r.path), checkpointFile))
+	if err == nil {
+		if _, _, err := proof.OpenCheckpoint(published, opts.Keys...); err != nil {
+			return proof.Report{}, &proof.TamperedError{Kind: proof.KindCheckpoint, Seq: -1, Last: -1, Path: checkpointFile, Cause: err,
+				Detail: "the copy of the head beside " + ledgerFile + ": " + err.Error()}
+		}
+		// The server may have published a later head since Inspect.
+		if c, err := proof.ReadCheckpoint(published); err == nil && !i.outrun(ctx, c) {
+			opts.Earlier = append(append([][]byte(nil), opts.Earlier...), published)
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return proof.Report{}, fmt.Errorf("verify ledger: %w", err)
+	}
+	report, err := proof.VerifyLedger(ctx, i, opts)
+	if err != nil {
+		return report, err
+	}
+	return report, i.r.integrity(ctx)
+}
+
+// outrun reports whether the published head is beyond the inspected one only
+// because the server appended meanwhile.
+func (i *Inspection) outrun(ctx context.Context, published proof.Checkpoint) bool {
+	if published.Size <= i.head.Size {
+		return false
+	}
+	signed, err := i.r.checkpoint(ctx)
+	if err != nil {
+		return false
+	}
+	now, err := proof.ReadCheckpoint(signed)
+	return err == nil && now.Size >= published.Size
+}
+
+// integrity lets SQLite check its pages and indexes. It reads the whole file.
+func (r *reader) integrity(ctx context.Context) error {
+	var first string
+	if err := r.db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&first); err != nil {
+		return explain(r.path, err)
+	}
+	if first != "ok" {
+		return &ledger.HintError{
+			Err:  fmt.Errorf("%s is damaged: every entry is as signed, yet SQLite finds: %s", r.path, first),
+			Hint: "keep a copy of the data folder as it is, then restore the last backup",
+		}
+	}
+	return nil
+}
