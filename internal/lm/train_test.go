@@ -281,7 +281,7 @@ func TestCheckpointsOfOtherRunsAreRefused(t *testing.T) {
 		{"Steps", func(c *TrainConfig) { c.Steps = 5 }, tokens},
 		{"Model.Layers", func(c *TrainConfig) { c.Model.Layers = 3 }, tokens},
 		{"Model.RopeTheta", func(c *TrainConfig) { c.Model.RopeTheta = 500 }, tokens},
-		{"LearningRate", func(c *TrainConfig) { c.LearningRate, c.LearningRateMin = 1e-3, LearningRateDefault / 10 }, tokens},
+		{"LearningRate", func(c *TrainConfig) { c.LearningRate, c.LearningRateMin = 1e-3, LearningRateDefault/10 }, tokens},
 		{"Data", func(c *TrainConfig) {}, language(2, 500)},
 	} {
 		c := base
