@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -144,17 +145,23 @@ const (
 
 func (h *Host) routes() error {
 	mux := http.NewServeMux()
-	answers := api.New(mux, api.Config{Writer: h.Writer, Ledger: h.Ledger, Store: h.Store, Engines: h.engines, Seal: h.Seal,
+	api.New(mux, api.Config{Writer: h.Writer, Ledger: h.Ledger, Store: h.Store, Engines: h.engines, Seal: h.Seal,
 		Now: Now, Version: h.Version, Log: h.Log})
 	h.gateway = gateway.New(gateway.Config{Writer: h.Writer, Engines: h.engines, Now: Now, Log: h.Log})
 	h.gateway.Register(mux)
 	var err error
-	h.portal, err = portal.New(portal.Config{Writer: h.Writer, Ledger: h.Ledger, Store: h.Store, Engines: h.engines, API: answers,
+	h.portal, err = portal.New(portal.Config{Writer: h.Writer, Ledger: h.Ledger, Store: h.Store, Engines: h.engines,
 		Gateway: h.gateway, Now: Now, Version: h.Version, Log: h.Log})
 	if err != nil {
 		return err
 	}
 	h.portal.Register(mux)
+	mux.HandleFunc("GET "+RevocationsPath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if _, err := io.WriteString(w, Revocations); err != nil {
+			h.Log.Debug("answer not sent", "err", err)
+		}
+	})
 	h.server = &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerBytes,
 		ErrorLog: slog.NewLogLogger(h.Log.Handler(), slog.LevelDebug)}
 	return nil

@@ -93,7 +93,7 @@ type WasSigned struct {
 	Release  unit.Digest `json:"release"`
 	Bundle   unit.Digest `json:"bundle"`
 	Passport unit.Digest `json:"passport"`
-	Signer   unit.Digest `json:"signer"` // SHA-256 of the signing public key, PKIX DER
+	Signer   unit.Digest `json:"signer"` // fingerprint of the signing key: SHA-256 of its PEM text (OMS 4.1)
 }
 
 // EndpointOpened records an endpoint whose job is submitted with it.

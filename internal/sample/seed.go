@@ -91,7 +91,9 @@ var personal = []struct {
 	kind, sentence string
 	value          func(i int) string
 }{
-	{"rrn", "신청서에는 주민등록번호 %s 를 적어 두었습니다.", func(i int) string { return fmt.Sprintf("%02d%02d%02d-%d%06d", 60+i%39, 1+i%12, 1+i%28, 1+i%2, 100003+i*7919%800000) }},
+	{"rrn", "신청서에는 주민등록번호 %s 를 적어 두었습니다.", func(i int) string {
+		return fmt.Sprintf("%02d%02d%02d-%d%06d", 60+i%39, 1+i%12, 1+i%28, 1+i%2, 100003+i*7919%800000)
+	}},
 	{"mobile", "급한 일은 %s 로 전화해 주십시오.", func(i int) string { return fmt.Sprintf("010-%04d-%04d", 2000+i*37%7000, 1000+i*91%8999) }},
 	{"email", "자료는 %s 으로 보내면 됩니다.", func(i int) string { return fmt.Sprintf("haneul%d@example.co.kr", 100+i) }},
 	{"landline", "사무실 전화는 %s 입니다.", func(i int) string { return fmt.Sprintf("02-%03d-%04d", 300+i%600, 1000+i*53%8999) }},

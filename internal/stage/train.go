@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,9 +33,11 @@ const (
 
 // Begun is one attempt at a training, as it found itself.
 type Begun struct {
-	Attempt int          `json:"attempt"`
-	At      unit.Instant `json:"at"`
-	Step    int          `json:"step"` // it went on from; 0 is from the beginning
+	Attempt    int          `json:"attempt"`
+	At         unit.Instant `json:"at"`
+	Step       int          `json:"step"`                 // it went on from; 0 is from the beginning
+	Checkpoint unit.Digest  `json:"checkpoint,omitempty"` // it went on from
+	Stopped    unit.Instant `json:"stopped,omitempty"`    // when the attempt before it last finished a step
 }
 
 // TrainingReport is report.json of the training's output.
@@ -63,6 +67,9 @@ func train(ctx context.Context, w *work) error {
 		return err
 	}
 	log := &lossWriter{w: w}
+	if log.found, err = w.found(); err != nil {
+		return err
+	}
 	defer log.close()
 	config.Workers = w.slots
 	config.CheckpointFolder = w.path(keepFolder, checkpointFolder)
@@ -86,6 +93,30 @@ func train(ctx context.Context, w *work) error {
 	w.statement.Scores["final_loss"] = micro(report.FinalLoss)
 	w.statement.Notes["kernel"] = lm.Kernel()
 	return w.writeJSON(filepath.Join(outputFolder, trainingOutput, trainingReport), TrainingReport{report, log.attempts})
+}
+
+// found looks at what an earlier attempt left: its newest checkpoint, which
+// training goes on from, and when it last got a step further.
+func (w *work) found() (Begun, error) {
+	b := Begun{At: unit.Instant(time.Now().UnixMilli())}
+	if info, err := os.Stat(w.path(keepFolder, lossLog)); err == nil {
+		b.Stopped = min(unit.Instant(info.ModTime().UnixMilli()), b.At)
+	}
+	path, err := lm.LatestCheckpoint(w.path(keepFolder, checkpointFolder))
+	if err != nil || path == "" {
+		return b, err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return b, err
+	}
+	defer file.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, file); err != nil {
+		return b, err
+	}
+	b.Checkpoint = unit.NewDigest([sha256.Size]byte(hash.Sum(nil)))
+	return b, nil
 }
 
 // encode turns the corpus into one row of tokens, each document between its
@@ -136,6 +167,7 @@ type lossWriter struct {
 	keep     *os.File
 	live     *os.File
 	attempts []Begun
+	found    Begun // what an earlier attempt left
 	err      error
 }
 
@@ -186,7 +218,12 @@ func (l *lossWriter) begin(first int) error {
 
 func (l *lossWriter) noteAttempt(step int) error {
 	number, _ := strconv.Atoi(os.Getenv("GAON_ATTEMPT"))
-	line, err := json.Marshal(Begun{number, unit.Instant(time.Now().UnixMilli()), step})
+	begun := l.found
+	begun.Attempt, begun.Step = number, step
+	if step == 0 {
+		begun.Checkpoint = ""
+	}
+	line, err := json.Marshal(begun)
 	if err != nil {
 		return err
 	}
