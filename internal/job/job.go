@@ -210,6 +210,8 @@ func (s Spec) Check() error {
 		return problem("chip", "must be named, such as cpu-slot")
 	case s.CountMin < 1 || s.Count < s.CountMin || s.Count > countMax:
 		return problem("count", fmt.Sprintf("wants 1 <= count_min <= count <= %d", countMax))
+	case len(s.Params) > 0 && !json.Valid(s.Params):
+		return problem("params", "is no JSON")
 	case s.Memory < 0:
 		return problem("memory", "must not be negative")
 	case s.TimeLimit < unit.Second || s.TimeLimit > timeMax:
@@ -265,21 +267,31 @@ func (b *Book) Get(id ID) (Job, bool) {
 	return b.Finished.Get(id)
 }
 
-// live returns the job if it is in the wanted states and attempt (0: any).
-func (b *Book) live(id ID, attempt int, step string, states ...string) (Job, error) {
+// live returns the job if it is in one of the states.
+func (b *Book) live(id ID, step string, states ...string) (Job, error) {
 	j, ok := b.Get(id)
 	if !ok {
 		return Job{}, &party.UnknownError{Kind: "job", ID: string(id)}
 	}
-	if !slices.Contains(states, j.State) || attempt != 0 && attempt != j.Attempt {
+	if !slices.Contains(states, j.State) {
 		return Job{}, &StateError{id, j.State, j.Attempt, step}
 	}
 	return j, nil
 }
 
+// attempt is live for what is reported of one attempt: a report that comes
+// late is of an older one, and must not end the present.
+func (b *Book) attempt(id ID, attempt int, step string, states ...string) (Job, error) {
+	j, err := b.live(id, step, states...)
+	if err == nil && attempt != j.Attempt {
+		err = &StateError{id, j.State, j.Attempt, step}
+	}
+	return j, err
+}
+
 // Place asks to give the waiting job its devices.
 func (b *Book) Place(id ID, where Placement) (WasPlaced, error) {
-	j, err := b.live(id, 0, "placed", Waiting)
+	j, err := b.live(id, "placed", Waiting)
 	if err != nil {
 		return WasPlaced{}, err
 	}
@@ -291,7 +303,7 @@ func (b *Book) Place(id ID, where Placement) (WasPlaced, error) {
 
 // Start asks to record that the attempt runs.
 func (b *Book) Start(id ID, attempt int, at unit.Instant) (WasStarted, error) {
-	if _, err := b.live(id, attempt, "started", Placed); err != nil {
+	if _, err := b.attempt(id, attempt, "started", Placed); err != nil {
 		return WasStarted{}, err
 	}
 	return WasStarted{id, attempt, at}, nil
@@ -301,7 +313,7 @@ func (b *Book) Start(id ID, attempt int, at unit.Instant) (WasStarted, error) {
 // It waits again and is not charged; after too many losses more is false and
 // the caller finishes it as failed.
 func (b *Book) Lose(id ID, attempt int, reason string) (e WasRequeued, more bool, err error) {
-	j, err := b.live(id, attempt, "lost", Placed, Running)
+	j, err := b.attempt(id, attempt, "lost", Placed, Running)
 	if err != nil {
 		return WasRequeued{}, false, err
 	}
@@ -310,7 +322,7 @@ func (b *Book) Lose(id ID, attempt int, reason string) (e WasRequeued, more bool
 
 // Stop asks to end the job.
 func (b *Book) Stop(id ID, reason string) (StopAsked, error) {
-	if _, err := b.live(id, 0, "stopped", Waiting, Placed, Running); err != nil {
+	if _, err := b.live(id, "stopped", Waiting, Placed, Running); err != nil {
 		return StopAsked{}, err
 	}
 	return StopAsked{id, reason}, nil
@@ -319,22 +331,38 @@ func (b *Book) Stop(id ID, reason string) (StopAsked, error) {
 // Finish asks to record the end; Use and Charged are filled in from the
 // devices held, the time and the rate at submit.
 func (b *Book) Finish(e Finished) (Finished, error) {
-	states := []string{Placed, Running}
-	if e.State == Stopped || e.State == Failed {
-		states = append(states, Waiting)
-	}
-	j, err := b.live(e.ID, e.Attempt, "finished", states...)
+	j, err := b.attempt(e.ID, e.Attempt, "finished", Placed, Running)
 	if err != nil {
 		return Finished{}, err
 	}
 	if e.Started == 0 {
 		e.Started = j.Started
 	}
+	e.Use = 0 // never the caller's word
 	if e.Started != 0 && e.Ended > e.Started {
 		e.Use = unit.ChipSeconds(e.Ended.Sub(e.Started).Seconds() * int64(len(j.Placement.Devices)))
 	}
 	e.Charged = min(unit.Price(e.Use, j.Rate), j.PriceMax(j.Rate))
 	return e, nil
+}
+
+// Cancel asks to record the end of a waiting job, which costs nothing.
+func (b *Book) Cancel(id ID, reason string, at unit.Instant) (Finished, error) {
+	j, err := b.live(id, "cancelled", Waiting)
+	if err != nil {
+		return Finished{}, err
+	}
+	return Finished{ID: id, Attempt: j.Attempt, State: Stopped, Reason: reason, Ended: at}, nil
+}
+
+// Abandon asks to record the end of an attempt that was lost, when there will
+// be no other. The loss was not the job's doing, so nothing is charged.
+func (b *Book) Abandon(id ID, attempt int, state, reason string, at unit.Instant) (Finished, error) {
+	j, err := b.attempt(id, attempt, "abandoned", Placed, Running)
+	if err != nil {
+		return Finished{}, err
+	}
+	return Finished{ID: id, Attempt: attempt, State: state, Reason: reason, Started: j.Started, Ended: at}, nil
 }
 
 // ApplySubmitted records the job as waiting.
