@@ -60,7 +60,11 @@ func (d *decision) stop(id job.ID, j job.Job, reason string) error {
 	}
 	d.add(e)
 	if j.State == job.Waiting {
-		return d.finish(job.Finished{ID: id, Attempt: j.Attempt, State: job.Stopped, Reason: reason, Ended: d.at}, nil)
+		cancelled, err := d.s.Jobs.Cancel(id, reason, d.at)
+		if err != nil {
+			return err
+		}
+		return d.end(cancelled, nil)
 	}
 	return nil
 }
@@ -157,7 +161,11 @@ func (c LoseJob) decide(d *decision) error {
 	if j, _ := d.s.Jobs.Get(c.Job); j.Stopping {
 		state = job.Stopped
 	}
-	return d.finish(job.Finished{ID: c.Job, Attempt: c.Attempt, State: state, Reason: c.Reason}, nil)
+	lost, err := d.s.Jobs.Abandon(c.Job, c.Attempt, state, c.Reason, d.at)
+	if err != nil {
+		return err
+	}
+	return d.end(lost, nil)
 }
 
 func (c FinishJob) decide(d *decision) error {
@@ -179,6 +187,12 @@ func (d *decision) finish(f job.Finished, statement *factory.Statement) error {
 	if err != nil {
 		return err
 	}
+	return d.end(finished, statement)
+}
+
+// end is finish when use and charge are known.
+func (d *decision) end(finished job.Finished, statement *factory.Statement) error {
+	f := finished
 	j, _ := d.s.Jobs.Get(f.ID)
 	settled, err := d.s.Accounts.Settle(job.HoldName(f.ID), account.Revenue, finished.Charged)
 	if err != nil {
@@ -410,9 +424,14 @@ func (c RecordSignature) decide(d *decision) error {
 	if err != nil {
 		return err
 	}
-	d.make(e, string(c.ID))
 	m, _ := d.s.Models.Models.Get(c.ID)
-	if run, _ := d.s.Factory.Runs.Get(factory.ID(m.Run)); run.Recipe.Serve.Name == "" && run.State == factory.Running {
+	run, _ := d.s.Factory.Runs.Get(factory.ID(m.Run))
+	if run.State != factory.Running {
+		// Awaiting its approvals, or failed since: either way nobody may sign.
+		return &factory.StateError{ID: factory.ID(m.Run), State: run.State, Step: "have its model signed"}
+	}
+	d.make(e, string(c.ID))
+	if run.Recipe.Serve.Name == "" {
 		d.add(factory.RunEnded{ID: factory.ID(m.Run), State: factory.Done})
 	}
 	return nil
@@ -430,6 +449,28 @@ func (c FailRun) decide(d *decision) error {
 		return &factory.StateError{ID: c.Run, State: run.State, Step: "fail"}
 	}
 	d.make(factory.RunEnded{ID: c.Run, State: factory.Failed, Reason: c.Reason}, string(c.Run))
+	// A stage that is still at work would go on at the tenant's cost.
+	for _, name := range factory.Stages {
+		id := run.Stages[name].Job
+		if j, live := d.s.Jobs.Live.Get(id); live && !j.Stopping {
+			return d.stopFor(id, j, c.Reason)
+		}
+	}
+	return nil
+}
+
+// stopFor stops a job after its run or endpoint was ended in the same entry.
+// A waiting one ends at once, and its end must not end them a second time.
+func (d *decision) stopFor(id job.ID, j job.Job, reason string) error {
+	before := len(d.events)
+	if err := d.stop(id, j, reason); err != nil {
+		return err
+	}
+	ended := map[string]bool{}
+	for _, e := range d.events[:before] {
+		ended[WireName(e)] = true
+	}
+	d.events = append(d.events[:before], slices.DeleteFunc(d.events[before:], func(e Event) bool { return ended[WireName(e)] })...)
 	return nil
 }
 
@@ -485,12 +526,7 @@ func (d *decision) closeEndpoint(id model.EndpointID, endpoint model.Endpoint, r
 	if !ok || work.Stopping {
 		return nil
 	}
-	stop, err := d.s.Jobs.Stop(endpoint.Job, reason)
-	if err != nil {
-		return err
-	}
-	d.add(stop)
-	return nil
+	return d.stopFor(endpoint.Job, work, reason)
 }
 
 func (c MeterTokens) decide(d *decision) error {
