@@ -19,7 +19,7 @@ func (s *State) View() schedule.View {
 			continue
 		}
 		holders, memory := s.holdersOn(id)
-		n := schedule.Node{ID: id, Total: map[fleet.Chip]int{}, Holders: map[fleet.Chip][]job.ID{}, Memory: node.Memory - memory}
+		n := schedule.Node{ID: id, Total: map[fleet.Chip]int{}, Holders: map[fleet.Chip][]job.ID{}, Memory: node.Memory - memory, MemoryTotal: node.Memory}
 		for _, device := range node.Devices {
 			n.Total[device.Chip]++
 			holder := holders[device.ID]
@@ -50,7 +50,10 @@ func (s *State) viewJob(id job.ID, j job.Job) schedule.Job {
 		if verdict := s.mayRun(id, j, node); verdict.Allowed {
 			waiting.Allowed = append(waiting.Allowed, node)
 		} else {
-			waiting.Denied = "forbidden by " + strings.Join(verdict.Reasons, ", ")
+			waiting.Denied = "no policy permits it"
+			if len(verdict.Reasons) > 0 {
+				waiting.Denied = "forbidden by " + strings.Join(verdict.Reasons, ", ")
+			}
 		}
 	}
 	return waiting

@@ -32,6 +32,8 @@ type Node struct {
 	Total   map[fleet.Chip]int
 	Holders map[fleet.Chip][]job.ID // who holds the rest, in order
 	Memory  unit.Bytes              // free
+
+	MemoryTotal unit.Bytes // free or not; a job that wants more never fits here
 }
 
 // Job is a waiting job. Allowed lists the nodes where policy lets it run.
@@ -118,8 +120,14 @@ func fit(nodes []Node, j Job) (Placed, *Reason) {
 			"정책이 어느 노드에서도 허용하지 않습니다: " + j.Denied}
 	}
 	best, bestCount, total, short := -1, 0, 0, false
+	memory, tooSmall := unit.Bytes(0), 0 // the largest node's, and how many devices there are where it is too little
 	for i, node := range nodes {
 		if !slices.Contains(j.Allowed, node.ID) {
+			continue
+		}
+		memory = max(memory, node.MemoryTotal)
+		if node.MemoryTotal < j.Memory {
+			tooSmall = max(tooSmall, node.Total[j.Chip])
 			continue
 		}
 		total = max(total, node.Total[j.Chip])
@@ -140,6 +148,10 @@ func fit(nodes []Node, j Job) (Placed, *Reason) {
 	switch {
 	case best >= 0:
 		return take(&nodes[best], j, bestCount), nil
+	case total < j.CountMin && tooSmall >= j.CountMin:
+		return Placed{}, &Reason{j.ID, "absent",
+			fmt.Sprintf("wants %s of memory beside %d × %s on one node; the largest node it may use has %s", j.Memory, j.CountMin, j.Chip, memory),
+			fmt.Sprintf("한 노드에 %s %d개와 메모리 %s가 필요하지만, 쓸 수 있는 가장 큰 노드에 메모리 %s가 있습니다", j.Chip, j.CountMin, j.Memory, memory)}
 	case total < j.CountMin:
 		return Placed{}, &Reason{j.ID, "absent",
 			fmt.Sprintf("wants %d × %s on one node; the largest node it may use has %d", j.CountMin, j.Chip, total),
