@@ -179,3 +179,32 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("an empty folder was inspected: %v", err)
 	}
 }
+
+// TestModes: no other user of the machine can read keys or records, whatever
+// the mode of the folder.
+func TestModes(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l, err := sqlite.Open(t.Context(), sqlite.Config{Dir: dir, Key: key()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := l.CreateSideKey(t.Context(), "s", []byte("key")); err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range []string{"ledger.db*", "keys.db*", "lock", "snapshots"} {
+		names, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, names, err)
+		}
+		for _, name := range names {
+			info, err := os.Stat(name)
+			if err != nil || info.Mode().Perm()&0o077 != 0 {
+				t.Errorf("%s has mode %v, %v", name, info.Mode(), err)
+			}
+		}
+	}
+}

@@ -208,6 +208,17 @@ func dsn(path string, write bool) string {
 
 // openDatabase opens a pool of at most conns connections and touches the file.
 func openDatabase(ctx context.Context, path string, write bool, conns int) (*sql.DB, error) {
+	if write {
+		// SQLite would make a file that everybody on the machine may read; its
+		// log takes over the mode of the database.
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
+		if err != nil {
+			return nil, explain(path, err)
+		}
+		if err := f.Close(); err != nil {
+			return nil, explain(path, err)
+		}
+	}
 	db, err := sql.Open("sqlite", dsn(path, write))
 	if err != nil {
 		return nil, explain(path, err)
