@@ -130,7 +130,7 @@ func gemm(m, n, k int, a []float32, rs, cs int, b panels, c []float32, ldc int, 
 
 // gemmGonum is gemm by gonum, in parts too small for gonum to share out.
 func gemmGonum(m, n, k int, a []float32, rs, cs int, b panels, c []float32, ldc int, add bool) {
-	transA, lda := blas.NoTrans, rs
+	transA, lda := blas.NoTrans, max(rs, k) // a single row's stride may be anything
 	if cs != 1 {
 		transA, lda = blas.Trans, cs
 	}

@@ -37,7 +37,11 @@ func gemmPanels(m, n, k int, a []float32, rs, cs int, b panels, c []float32, ldc
 	for l := 0; l < k; l += depthPart {
 		depth := min(depthPart, k-l)
 		more := add || l > 0
-		for s := 0; s*w < n; s++ {
+		first := 0
+		if m == 1 {
+			first = rowStrips(n, depth, a[l*cs:], cs, b, l, c, more)
+		}
+		for s := first; s*w < n; s++ {
 			strip := unsafe.Pointer(&b.data[s*b.stride+l*w])
 			cols := min(w, n-s*w)
 			i := 0
@@ -50,6 +54,24 @@ func gemmPanels(m, n, k int, a []float32, rs, cs int, b panels, c []float32, ldc
 		}
 	}
 	done()
+}
+
+// rowStrips is the product of a single row, that of generation, for as many
+// strips as come in fours: a tile would compute the row four times. It returns
+// the number of strips done. Each element is summed as in a tile.
+func rowStrips(n, depth int, a []float32, cs int, b panels, l int, c []float32, add bool) int {
+	w, s := b.width, 0
+	for ; (s+4)*w <= n; s += 4 {
+		_ = b.data[(s+3)*b.stride+(l+depth)*w-1]
+		out := c[s*w : (s+4)*w]
+		from, stride := unsafe.Pointer(&b.data[s*b.stride+l*w]), uintptr(b.stride)*4
+		if w == 32 {
+			row512(depth, unsafe.Pointer(&a[0]), uintptr(cs)*4, from, stride, unsafe.Pointer(&out[0]), add)
+		} else {
+			row256(depth, unsafe.Pointer(&a[0]), uintptr(cs)*4, from, stride, unsafe.Pointer(&out[0]), add)
+		}
+	}
+	return s
 }
 
 // edge computes what whole tiles leave over, rows i to m-1 of cols columns, in
@@ -171,4 +193,68 @@ func tile256(depth int, a unsafe.Pointer, rs, cs uintptr, b, c unsafe.Pointer, l
 	c = unsafe.Add(c, ldc)
 	c30.Store(vec8(c))
 	c31.Store(vec8(unsafe.Add(c, 32)))
+}
+
+// row512 adds depth multiples of rows of four strips to one row.
+func row512(depth int, a unsafe.Pointer, cs uintptr, b unsafe.Pointer, stride uintptr, c unsafe.Pointer, add bool) {
+	var c00, c01, c10, c11, c20, c21, c30, c31 archsimd.Float32x16
+	if add {
+		c00, c01 = archsimd.LoadFloat32x16(vec16(c)), archsimd.LoadFloat32x16(vec16(unsafe.Add(c, 64)))
+		c10, c11 = archsimd.LoadFloat32x16(vec16(unsafe.Add(c, 128))), archsimd.LoadFloat32x16(vec16(unsafe.Add(c, 192)))
+		c20, c21 = archsimd.LoadFloat32x16(vec16(unsafe.Add(c, 256))), archsimd.LoadFloat32x16(vec16(unsafe.Add(c, 320)))
+		c30, c31 = archsimd.LoadFloat32x16(vec16(unsafe.Add(c, 384))), archsimd.LoadFloat32x16(vec16(unsafe.Add(c, 448)))
+	}
+	for ; depth > 0; depth-- {
+		x := archsimd.BroadcastFloat32x16(*(*float32)(a))
+		at := b
+		c00, c01 = x.MulAdd(archsimd.LoadFloat32x16(vec16(at)), c00), x.MulAdd(archsimd.LoadFloat32x16(vec16(unsafe.Add(at, 64))), c01)
+		at = unsafe.Add(at, stride)
+		c10, c11 = x.MulAdd(archsimd.LoadFloat32x16(vec16(at)), c10), x.MulAdd(archsimd.LoadFloat32x16(vec16(unsafe.Add(at, 64))), c11)
+		at = unsafe.Add(at, stride)
+		c20, c21 = x.MulAdd(archsimd.LoadFloat32x16(vec16(at)), c20), x.MulAdd(archsimd.LoadFloat32x16(vec16(unsafe.Add(at, 64))), c21)
+		at = unsafe.Add(at, stride)
+		c30, c31 = x.MulAdd(archsimd.LoadFloat32x16(vec16(at)), c30), x.MulAdd(archsimd.LoadFloat32x16(vec16(unsafe.Add(at, 64))), c31)
+		b = unsafe.Add(b, 128)
+		a = unsafe.Add(a, cs)
+	}
+	c00.Store(vec16(c))
+	c01.Store(vec16(unsafe.Add(c, 64)))
+	c10.Store(vec16(unsafe.Add(c, 128)))
+	c11.Store(vec16(unsafe.Add(c, 192)))
+	c20.Store(vec16(unsafe.Add(c, 256)))
+	c21.Store(vec16(unsafe.Add(c, 320)))
+	c30.Store(vec16(unsafe.Add(c, 384)))
+	c31.Store(vec16(unsafe.Add(c, 448)))
+}
+
+// row256 adds depth multiples of rows of four strips to one row.
+func row256(depth int, a unsafe.Pointer, cs uintptr, b unsafe.Pointer, stride uintptr, c unsafe.Pointer, add bool) {
+	var c00, c01, c10, c11, c20, c21, c30, c31 archsimd.Float32x8
+	if add {
+		c00, c01 = archsimd.LoadFloat32x8(vec8(c)), archsimd.LoadFloat32x8(vec8(unsafe.Add(c, 32)))
+		c10, c11 = archsimd.LoadFloat32x8(vec8(unsafe.Add(c, 64))), archsimd.LoadFloat32x8(vec8(unsafe.Add(c, 96)))
+		c20, c21 = archsimd.LoadFloat32x8(vec8(unsafe.Add(c, 128))), archsimd.LoadFloat32x8(vec8(unsafe.Add(c, 160)))
+		c30, c31 = archsimd.LoadFloat32x8(vec8(unsafe.Add(c, 192))), archsimd.LoadFloat32x8(vec8(unsafe.Add(c, 224)))
+	}
+	for ; depth > 0; depth-- {
+		x := archsimd.BroadcastFloat32x8(*(*float32)(a))
+		at := b
+		c00, c01 = x.MulAdd(archsimd.LoadFloat32x8(vec8(at)), c00), x.MulAdd(archsimd.LoadFloat32x8(vec8(unsafe.Add(at, 32))), c01)
+		at = unsafe.Add(at, stride)
+		c10, c11 = x.MulAdd(archsimd.LoadFloat32x8(vec8(at)), c10), x.MulAdd(archsimd.LoadFloat32x8(vec8(unsafe.Add(at, 32))), c11)
+		at = unsafe.Add(at, stride)
+		c20, c21 = x.MulAdd(archsimd.LoadFloat32x8(vec8(at)), c20), x.MulAdd(archsimd.LoadFloat32x8(vec8(unsafe.Add(at, 32))), c21)
+		at = unsafe.Add(at, stride)
+		c30, c31 = x.MulAdd(archsimd.LoadFloat32x8(vec8(at)), c30), x.MulAdd(archsimd.LoadFloat32x8(vec8(unsafe.Add(at, 32))), c31)
+		b = unsafe.Add(b, 64)
+		a = unsafe.Add(a, cs)
+	}
+	c00.Store(vec8(c))
+	c01.Store(vec8(unsafe.Add(c, 32)))
+	c10.Store(vec8(unsafe.Add(c, 64)))
+	c11.Store(vec8(unsafe.Add(c, 96)))
+	c20.Store(vec8(unsafe.Add(c, 128)))
+	c21.Store(vec8(unsafe.Add(c, 160)))
+	c30.Store(vec8(unsafe.Add(c, 192)))
+	c31.Store(vec8(unsafe.Add(c, 224)))
 }
