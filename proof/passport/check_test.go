@@ -3,6 +3,7 @@ package passport
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -398,4 +399,18 @@ func TestOldDocuments(t *testing.T) {
 	if err := Check(p); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestTooLongToRead: what nobody could read is not written.
+func TestTooLongToRead(t *testing.T) {
+	r := newRelease(t)
+	p := copyOf(t, r.passport)
+	var files []TreeFile
+	for i := range 200_000 {
+		files = append(files, treeFile(fmt.Sprintf("%06d.txt", i), "x"))
+	}
+	big := tree(RoleLog, "scraps", files...)
+	p.Stages[0].Outputs = append(p.Stages[0].Outputs, big)
+	_, err := Write(t.TempDir(), p)
+	mustField(t, err, "document", "at most")
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/gaon-ai/gaon/internal/unit"
 	"github.com/gaon-ai/gaon/proof"
@@ -28,8 +29,12 @@ type LedgerFunc func(entry []byte, receipt string) (Place, error)
 const entryBytesMax = 1<<16 - 1
 
 // LedgerKey checks receipts with the ledger's key, or one of its keys if it
-// had several: see proof.VerifyReceipt.
+// had several: see proof.VerifyReceipt. Without any key it is nil, and Verify
+// says that none was given.
 func LedgerKey(keys ...proof.VerifierKey) LedgerFunc {
+	if !slices.ContainsFunc(keys, func(k proof.VerifierKey) bool { return k.Name() != "" }) {
+		return nil
+	}
 	return func(entry []byte, receipt string) (Place, error) {
 		head, index, err := proof.VerifyReceipt(receipt, entry, keys...)
 		if err != nil {

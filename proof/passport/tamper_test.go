@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gaon-ai/gaon/internal/unit"
+	"github.com/gaon-ai/gaon/proof"
 	"github.com/gaon-ai/gaon/proof/modelsign"
 )
 
@@ -123,6 +124,7 @@ func TestFolders(t *testing.T) {
 		{"another ledger's release", func(r *release) { r.keys.Ledger = newLog(r, 9).check() }, CheckRelease, []string{ProofFile}},
 		{"no key of the ledger", func(r *release) { r.keys.Ledger = nil }, CheckLedger, []string{"no key of the ledger"}},
 		{"no key of the ledger for the release", func(r *release) { r.keys.Ledger = nil }, CheckRelease, []string{"no key of the ledger"}},
+		{"an empty key of the ledger", func(r *release) { r.keys.Ledger = LedgerKey(proof.VerifierKey{}) }, CheckLedger, []string{"no key of the ledger"}},
 		{"withdrawn", func(r *release) {
 			r.keys.Revoked = func(unit.Digest) (string, bool) { return "data withdrawn", true }
 		}, CheckRevocation, []string{"data withdrawn"}},

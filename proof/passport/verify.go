@@ -66,10 +66,10 @@ type Outcome struct {
 // Verified is what a verification found. Only after it passed is the Passport
 // to be believed.
 type Verified struct {
-	Outcomes []Outcome
-	Passport Passport
-	Manifest modelsign.Manifest // files as signed
-	Bundle   unit.Digest        // of the signature bundle
+	Outcomes []Outcome          `json:"outcomes"`
+	Passport Passport           `json:"passport"`
+	Manifest modelsign.Manifest `json:"manifest"` // files as signed
+	Bundle   unit.Digest        `json:"bundle"`   // digest of the signature bundle
 
 	unsignedFolder bool // there is no signature at all
 }

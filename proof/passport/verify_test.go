@@ -23,3 +23,10 @@ func TestVerify(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func BenchmarkVerify(b *testing.B) {
+	r := newRelease(b)
+	for b.Loop() {
+		r.mustVerify()
+	}
+}

@@ -73,6 +73,9 @@ func Write(dir string, p Passport) (Passport, error) {
 	if err != nil {
 		return Passport{}, err
 	}
+	if len(document) > passportBytesMax {
+		return Passport{}, &FieldError{Field: "document", Problem: fmt.Sprintf("%d bytes, at most %d are read: leave out the listings that prove nothing, such as those of sources", len(document), passportBytesMax)}
+	}
 	if err := os.MkdirAll(filepath.Join(dir, ViewFolder), 0o755); err != nil {
 		return Passport{}, fmt.Errorf("write views: %w", err)
 	}
