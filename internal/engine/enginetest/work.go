@@ -1,3 +1,5 @@
+//go:build unix
+
 package enginetest
 
 import (
@@ -10,15 +12,12 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
-
-// Word is the first argument with which a test binary is the work of the
-// suite: "gaon enginetest BEHAVIOUR …".
-const Word = "enginetest"
 
 // Work behaves as the suite asks if the arguments of this process say so, and
 // then never returns. A test binary calls it first in TestMain.
@@ -59,6 +58,9 @@ var behaviours = map[string]func(args []string) (int, error){
 	"statement": leaveStatement,
 	"eat":       eat,
 	"die":       die,
+	"cpus":      func([]string) (int, error) { return runtime.NumCPU(), nil },
+	"devices":   devices,
+	"watch":     watch,
 }
 
 func exit(args []string) (int, error) { return strconv.Atoi(args[0]) }
@@ -168,6 +170,20 @@ func orphans(args []string) (int, error) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	return 0, errors.New("the children did not start")
+}
+
+// watch answers 0 if the file does not change any more.
+func watch(args []string) (int, error) {
+	before, err := os.ReadFile(args[0])
+	if err != nil {
+		return 0, err
+	}
+	time.Sleep(200 * time.Millisecond)
+	after, err := os.ReadFile(args[0])
+	if string(before) != string(after) {
+		return 1, nil
+	}
+	return 0, err
 }
 
 // say writes bytes to both streams: args are how many and which byte.
@@ -318,4 +334,13 @@ func die(args []string) (int, error) {
 	}
 	time.Sleep(time.Hour)
 	return 0, nil
+}
+
+// devices lists the folder of devices.
+func devices([]string) (int, error) {
+	entries, err := os.ReadDir("/dev")
+	for _, entry := range entries {
+		fmt.Println(entry.Name())
+	}
+	return 0, err
 }

@@ -96,6 +96,13 @@ func bubblewrap(l launch, env []string) (*exec.Cmd, error) {
 	for _, dir := range hidden(l) {
 		args = append(args, "--tmpfs", dir)
 	}
+	// The ways to what is shown are made first: bwrap would make them for root
+	// alone.
+	for _, path := range append(shown(l), programPlace, filepath.Join(l.Work, "in")) {
+		for _, dir := range waysTo(path, slices.Concat(hidden(l), scratchPlaces)) {
+			args = append(args, "--perms", "0755", "--dir", dir)
+		}
+	}
 	args = append(args, "--ro-bind", l.Program, programPlace)
 	for _, path := range shown(l) {
 		args = append(args, "--ro-bind", path, path)
@@ -106,6 +113,21 @@ func bubblewrap(l launch, env []string) (*exec.Cmd, error) {
 	cmd.Env = env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	return cmd, nil
+}
+
+// waysTo lists the folders above path that lie in one of the places, outer
+// ones first.
+func waysTo(path string, places []string) []string {
+	var list []string
+	for dir := filepath.Dir(path); dir != "/" && !slices.Contains(places, dir); dir = filepath.Dir(dir) {
+		list = append([]string{dir}, list...)
+	}
+	for _, place := range places {
+		if strings.HasPrefix(path, place+"/") {
+			return list
+		}
+	}
+	return nil
 }
 
 // hidden lists the folders to hide that are there, outer ones first, without

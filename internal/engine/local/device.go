@@ -27,15 +27,16 @@ type device struct {
 	value    string   // this device in that list
 }
 
-// vendor says how one maker's devices are found: by a tool that the maker
-// ships with the driver. The table is data; adding a maker is adding a row.
+// vendor says how one maker's devices are found: by a tool that comes with the
+// driver. The table is data; adding a maker is adding a row.
 type vendor struct {
 	name     string
-	argv     []string
+	argv     [][]string // the first tool that this machine has is asked
 	parse    func([]byte) ([]card, error)
-	variable string
-	shared   []string // files in /dev that each of its devices needs
-	node     string   // file in /dev of one device, %d its number
+	variable string            // environment variable that lists visible devices
+	shared   []string          // files in /dev that each of its devices needs
+	node     string            // file in /dev of one device, %d its number
+	chips    map[string]string // product to chip, where it is not in the name
 }
 
 // card is one device as its tool names it.
@@ -51,59 +52,80 @@ const (
 	toolMax      = 10 * time.Second
 )
 
-// vendors are asked in this order. Each line names what the output was taken
-// from; the tests hold recorded outputs.
+// vendors are asked in this order.
 var vendors = []vendor{
 	{
-		name: "nvidia", argv: []string{"nvidia-smi", "--query-gpu=index,name,uuid", "--format=csv,noheader"}, parse: parseNvidia,
+		name: "nvidia", argv: [][]string{{"nvidia-smi", "--query-gpu=index,name,uuid", "--format=csv,noheader"}}, parse: parseCSV,
 		variable: "CUDA_VISIBLE_DEVICES", node: "/dev/nvidia%d",
 		shared: []string{"/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset"},
 	},
 	{
-		name: "amd", argv: []string{"rocm-smi", "--showproductname", "--json"}, parse: parseROCm,
+		name: "amd", argv: [][]string{{"rocm-smi", "--showproductname", "--json"}}, parse: parseROCm,
 		variable: "ROCR_VISIBLE_DEVICES", shared: []string{"/dev/kfd", "/dev/dri"},
 	},
 	{
-		name: "habana", argv: []string{"hl-smi", "-Q", "index,name,uuid", "-f", "csv,noheader"}, parse: parseNvidia,
-		variable: "HABANA_VISIBLE_DEVICES", node: "/dev/accel/accel%d", shared: []string{},
+		name: "habana", argv: [][]string{{"hl-smi", "-Q", "index,name,module_id", "-f", "csv,noheader"}}, parse: parseCSV,
+		variable: "HABANA_VISIBLE_MODULES", node: "/dev/accel/accel%d",
+		chips: map[string]string{"HL-205": "gaudi", "HL-225": "gaudi2", "HL-325L": "gaudi3"},
 	},
 	{
-		name: "rebellions", argv: []string{"rbln-stat", "-j"}, parse: parseRebellions,
+		name: "rebellions", argv: [][]string{{"rbln-smi"}, {"rbln-stat"}},
+		parse:    parseLines(`^\|\s*(?P<index>\d+)\s*\|\s*(?P<product>RBLN-\S+)\s*\|\s*rbln\d+\s*\|`),
 		variable: "RBLN_DEVICES", node: "/dev/rbln%d",
+		chips: map[string]string{"RBLN-CA02": "atom", "RBLN-CA12": "atom-plus", "RBLN-CA22": "atom-plus", "RBLN-CA25": "atom-max"},
 	},
 	{
-		name: "furiosa", argv: []string{"furiosa-smi", "info", "--format", "json"}, parse: parseFuriosa,
+		name: "furiosa", argv: [][]string{{"furiosa-smi", "info"}},
+		parse:    parseLines(`^\|\s*(?P<product>\w+)\s*\|\s*npu(?P<index>\d+)\s*\|`),
 		variable: "FURIOSA_DEVICES", shared: []string{"/dev/rngd"},
 	},
 	{
-		name: "huawei", argv: []string{"npu-smi", "info", "-m"}, parse: parseAscend,
+		name: "huawei", argv: [][]string{{"npu-smi", "info", "-m"}},
+		parse:    parseLines(`^\s*\d+\s+\d+\s+(?P<index>\d+)\s+(?:\d+\s+)?(?P<product>Ascend\s*\S+)\s*$`),
 		variable: "ASCEND_RT_VISIBLE_DEVICES", node: "/dev/davinci%d",
 		shared: []string{"/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc"},
 	},
 }
 
-// findDevices asks every vendor's tool that this machine has. A tool that
-// fails is reported in the log and its devices are not offered: a device that
-// cannot be named cannot be given to anybody.
+// findDevices asks every vendor's tool that this machine has. What fails is
+// reported in the log and its devices are not offered: a device that cannot be
+// named cannot be given to anybody.
+//
+// NVIDIA's devices are asked of nvidia-smi, which is NVML's own command, and
+// not of the library in this process: a device that has fallen off its bus
+// makes NVML hang, and a command can be given up, a thread cannot. The Go
+// binding needs cgo besides, and prints a hundred warnings into every build.
 func findDevices(ctx context.Context, log *slog.Logger) []device {
 	var all []device
 	for _, v := range vendors {
-		path, err := exec.LookPath(v.argv[0])
+		cards, err := v.look(ctx)
 		if err != nil {
-			continue
-		}
-		out, err := runTool(ctx, path, v.argv[1:])
-		var cards []card
-		if err == nil {
-			cards, err = v.parse(out)
-		}
-		if err != nil {
-			log.Warn("look for devices", "tool", v.argv[0], "error", err)
+			log.Warn("look for devices", "vendor", v.name, "error", err)
 			continue
 		}
 		all = append(all, v.devices(cards)...)
 	}
 	return all
+}
+
+// look lists the vendor's cards; none where none of its tools is there.
+func (v vendor) look(ctx context.Context) ([]card, error) {
+	for _, argv := range v.argv {
+		path, err := exec.LookPath(argv[0])
+		if err != nil {
+			continue
+		}
+		out, err := runTool(ctx, path, argv[1:])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", argv[0], err)
+		}
+		cards, err := v.parse(out)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", argv[0], err)
+		}
+		return cards, nil
+	}
+	return nil, nil
 }
 
 func runTool(ctx context.Context, path string, args []string) ([]byte, error) {
@@ -132,7 +154,7 @@ func (v vendor) devices(cards []card) []device {
 	var list []device
 	for _, c := range cards {
 		d := device{
-			Device:   fleet.Device{ID: prefix + strconv.Itoa(c.index), Chip: chipName(v.name, c.product)},
+			Device:   fleet.Device{ID: prefix + strconv.Itoa(c.index), Chip: v.chip(c.product)},
 			variable: v.variable, value: c.id, nodes: append([]string{}, v.shared...),
 		}
 		if d.value == "" {
@@ -166,20 +188,25 @@ func deviceEnvironment(given []device) []string {
 // productNoise is what makers put around the name of a chip.
 var productNoise = regexp.MustCompile(`(?i)\b(nvidia|amd|instinct|intel|habana|huawei|ascend|rebellions|furiosa(ai)?|tesla|geforce|pcie|sxm\d*|hbm\de?|nvl|oam|generation|\d+gb)\b`)
 
-// chipName makes "nvidia-h200" of "NVIDIA H200" and of "NVIDIA H200 NVL": what
+const chipBytesMax = 60
+
+// chip makes "nvidia-h200" of "NVIDIA H200" and of "NVIDIA H200 NVL": what
 // schedulers and rates speak of is the chip, not its board.
-func chipName(vendor, product string) fleet.Chip {
+func (v vendor) chip(product string) fleet.Chip {
+	if chip, ok := v.chips[product]; ok {
+		return fleet.Chip(v.name + "-" + chip)
+	}
 	name := strings.ToLower(productNoise.ReplaceAllString(product, " "))
 	words := strings.FieldsFunc(name, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') })
-	chip := vendor + "-" + strings.Join(words, "-")
+	chip := v.name + "-" + strings.Join(words, "-")
 	if len(words) == 0 {
-		chip = vendor + "-unknown"
+		chip = v.name + "-unknown"
 	}
-	return fleet.Chip(chip[:min(len(chip), 60)])
+	return fleet.Chip(chip[:min(len(chip), chipBytesMax)])
 }
 
-// parseNvidia reads lines of index, product, UUID. hl-smi writes the same.
-func parseNvidia(out []byte) ([]card, error) {
+// parseCSV reads lines of index, product, id.
+func parseCSV(out []byte) ([]card, error) {
 	reader := csv.NewReader(bytes.NewReader(out))
 	reader.TrimLeadingSpace = true
 	reader.FieldsPerRecord = 3
@@ -190,13 +217,30 @@ func parseNvidia(out []byte) ([]card, error) {
 	}
 	var list []card
 	for _, row := range rows {
-		index, err := strconv.Atoi(row[0])
+		index, err := strconv.Atoi(strings.TrimSpace(row[0]))
 		if err != nil {
 			return nil, fmt.Errorf("index %q: %w", row[0], err)
 		}
-		list = append(list, card{index, row[1], row[2]})
+		list = append(list, card{index, strings.TrimSpace(row[1]), strings.TrimSpace(row[2])})
 	}
 	return checkCards(list)
+}
+
+// parseLines reads the lines that fit a pattern with groups index and product.
+func parseLines(pattern string) func([]byte) ([]card, error) {
+	line := regexp.MustCompile("(?m)" + pattern)
+	index, product := line.SubexpIndex("index"), line.SubexpIndex("product")
+	return func(out []byte) ([]card, error) {
+		var list []card
+		for _, m := range line.FindAllSubmatch(bytes.ReplaceAll(out, []byte("\r"), nil), cardsMax+1) {
+			n, err := strconv.Atoi(string(m[index]))
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, card{index: n, product: string(m[product])})
+		}
+		return checkCards(list)
+	}
 }
 
 // parseROCm reads {"card0": {"Card series": …}}.
@@ -219,64 +263,6 @@ func parseROCm(out []byte) ([]card, error) {
 			}
 		}
 		list = append(list, card{index: index, product: product})
-	}
-	return checkCards(list)
-}
-
-// parseRebellions reads {"devices": [{"npu": 0, "name": "RBLN-CA12"}]}.
-func parseRebellions(out []byte) ([]card, error) {
-	var found struct {
-		Devices []struct {
-			NPU  json.RawMessage `json:"npu"`
-			Name string          `json:"name"`
-			UUID string          `json:"uuid"`
-		} `json:"devices"`
-	}
-	if err := json.Unmarshal(out, &found); err != nil {
-		return nil, err
-	}
-	var list []card
-	for _, d := range found.Devices {
-		index, err := strconv.Atoi(strings.Trim(string(d.NPU), `"`))
-		if err != nil {
-			return nil, fmt.Errorf("npu %s: %w", d.NPU, err)
-		}
-		list = append(list, card{index: index, product: d.Name})
-	}
-	return checkCards(list)
-}
-
-// parseFuriosa reads [{"arch": "rngd", "dev_name": "npu0"}].
-func parseFuriosa(out []byte) ([]card, error) {
-	var found []struct {
-		Arch string `json:"arch"`
-		Name string `json:"dev_name"`
-	}
-	if err := json.Unmarshal(out, &found); err != nil {
-		return nil, err
-	}
-	var list []card
-	for _, d := range found {
-		index, err := strconv.Atoi(strings.TrimPrefix(d.Name, "npu"))
-		if err != nil {
-			return nil, fmt.Errorf("device %q: %w", d.Name, err)
-		}
-		list = append(list, card{index: index, product: d.Arch, id: "npu:" + strconv.Itoa(index)})
-	}
-	return checkCards(list)
-}
-
-// ascendLine is "NPU ID, Chip ID, Chip Logic ID, Chip Name" of npu-smi info -m.
-var ascendLine = regexp.MustCompile(`(?m)^\s*\d+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(Ascend\s*\S+)\s*$`)
-
-func parseAscend(out []byte) ([]card, error) {
-	var list []card
-	for _, m := range ascendLine.FindAllSubmatch(out, cardsMax+1) {
-		index, err := strconv.Atoi(string(m[1]))
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, card{index: index, product: strings.TrimPrefix(string(m[2]), "Ascend")})
 	}
 	return checkCards(list)
 }

@@ -30,6 +30,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -196,8 +197,19 @@ func (c *Config) complete() error {
 	if c.Slots <= 0 {
 		c.Slots = runtime.NumCPU()
 	}
+	c.Hide = slices.Clone(c.Hide)
 	if c.Hide == nil {
 		c.Hide = []string{filepath.Dir(c.Folder)}
+	}
+	for i, dir := range c.Hide {
+		// What is not there needs no hiding, and the root hides everything.
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			dir = real
+		}
+		if dir == "/" {
+			dir = c.Folder
+		}
+		c.Hide[i] = dir
 	}
 	if c.UserID == 0 {
 		c.UserID = nobody

@@ -2,10 +2,8 @@ package local_test
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
-	"time"
-	"fmt"
-	"io"
 
 	"github.com/gaon-ai/gaon/internal/artifact/folder"
 	"github.com/gaon-ai/gaon/internal/engine"
@@ -13,6 +11,7 @@ import (
 	"github.com/gaon-ai/gaon/internal/engine/local"
 )
 
+// TestMain lets this binary be its own supervisor and its own work.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "supervise" {
 		os.Exit(local.Supervise(os.Args[2]))
@@ -21,31 +20,65 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestTry(t *testing.T) {
-	for _, kind := range []string{"", "namespaces", "bubblewrap", "none"} {
-		dir := t.TempDir()
-		store, err := folder.Open(dir + "/store")
-		if err != nil { t.Fatal(err) }
-		at := time.Now()
-		e, err := local.Open(t.Context(), local.Config{Folder: dir+"/engine", Store: store, Country: "KR", Sandbox: kind})
-		if err != nil { t.Fatal(err) }
-		fmt.Println(kind, time.Since(at))
-		n, err := e.Nodes(t.Context())
-		fmt.Println(n, err)
-		a := engine.Attempt{Job: "J1", Number: 1}
-		fmt.Println(e.Start(t.Context(), engine.Task{Attempt: a, Argv: []string{"gaon", "enginetest", "env"}, Memory: 1<<30}))
-		for range 100 {
-			o, err := e.Observe(t.Context(), a)
-			if o.State == engine.Ended || err != nil { fmt.Println(o, err); break }
-			time.Sleep(20*time.Millisecond)
+// config is an engine's in an empty data folder, with a store and a secret.
+func config(t *testing.T) local.Config {
+	t.Helper()
+	data := t.TempDir()
+	store, err := folder.Open(filepath.Join(data, "artifacts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "ledger.key"), []byte("secret"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return local.Config{Folder: filepath.Join(data, "engine"), Store: store, Country: "KR", NodeName: "here"}
+}
+
+func open(t *testing.T, c local.Config) *local.Engine {
+	t.Helper()
+	e, err := local.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+// instance is what the conformance suite wants.
+func instance(c local.Config) func(t *testing.T) enginetest.Instance {
+	return func(t *testing.T) enginetest.Instance {
+		e, err := local.Open(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
 		}
-		r, _ := e.Logs(t.Context(), a, "stdout", 0)
-		d, _ := io.ReadAll(r)
-		fmt.Println(string(d))
-		r, _ = e.Logs(t.Context(), a, "stderr", 0)
-		d, _ = io.ReadAll(r)
-		fmt.Println(string(d))
-		fmt.Println(time.Since(at))
-		e.Close()
+		t.Cleanup(func() { e.Close() })
+		return enginetest.Instance{
+			Engine: e, Store: c.Store,
+			Restart: func(t *testing.T) engine.Engine {
+				if err := e.Close(); err != nil {
+					t.Fatal(err)
+				}
+				var err error
+				if e, err = local.Open(t.Context(), c); err != nil {
+					t.Fatal(err)
+				}
+				return e
+			},
+			Secrets: []string{filepath.Join(filepath.Dir(c.Folder), "ledger.key"), filepath.Join(c.Folder, "engine.lock")},
+		}
+	}
+}
+
+func TestConformance(t *testing.T) {
+	for _, kind := range []string{local.SandboxNamespaces, local.SandboxBubblewrap, local.SandboxNone} {
+		t.Run(kind, func(t *testing.T) {
+			c := config(t)
+			c.Sandbox = kind
+			attempts := 20
+			if kind == local.SandboxNamespaces {
+				attempts = 200
+			}
+			enginetest.Run(t, enginetest.Config{New: instance(c), Attempts: attempts})
+		})
 	}
 }

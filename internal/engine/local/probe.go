@@ -15,6 +15,14 @@ import (
 	"github.com/gaon-ai/gaon/internal/unit"
 )
 
+// A supervisor starts this program a second time, inside the sandbox, where
+// this variable tells it so. The work itself gets another environment.
+const (
+	stageVariable = "GAON_SUPERVISE_STAGE"
+	stageInside   = "inside"
+	stageProbe    = "probe"
+)
+
 // findings is what a piece of work found out about its own sandbox.
 type findings struct {
 	NetworkOff bool `json:"network_off"` // no interface but loopback

@@ -21,14 +21,6 @@ import (
 	"github.com/gaon-ai/gaon/internal/unit"
 )
 
-// A supervisor starts this program a second time, inside the sandbox, where
-// this variable tells it so. The work itself gets another environment.
-const (
-	stageVariable = "GAON_SUPERVISE_STAGE"
-	stageInside   = "inside"
-	stageProbe    = "probe"
-)
-
 const (
 	tick           = 100 * time.Millisecond
 	limitGrace     = 10 * unit.Second // between SIGTERM and SIGKILL at the time limit
