@@ -44,9 +44,9 @@ const (
 	wordPoints         = 12    // a word of one language; shared words divide it
 	affixPoints        = 2
 	letterPoints       = 4
-	latinPerMilleMin   = 90 // points of the best language per word, in thousandths of wordPoints
-	latinShortWords    = 4  // texts up to so many words need
-	latinShortPerMille = 200
+	latinCoverMin      = 130 // so many words of a thousand must be known in the best language
+	latinShortWords    = 4   // texts up to so many words need
+	latinShortCoverMin = 250
 )
 
 // latinIndex maps a word to the languages that have it.
@@ -113,12 +113,12 @@ func countScripts(text string) (s scripts) {
 
 // identifyLatin scores the words. Ties go to the language listed first.
 func identifyLatin(text string) (string, int) {
-	var points [latinCount]int
+	var points, cover [latinCount]int
 	var word [latinWordMax]byte
 	n, words, long := 0, 0, false
 	end := func() {
 		if n > 0 && !long {
-			scoreWord(&points, word[:n])
+			scoreWord(&points, &cover, word[:n])
 		}
 		if n > 0 {
 			words++
@@ -126,6 +126,9 @@ func identifyLatin(text string) (string, int) {
 		n, long = 0, false
 	}
 	for _, r := range text {
+		if r == '¿' || r == '¡' {
+			points[latinES] += letterPoints
+		}
 		apostrophe := (r == '\'' || r == 0x2019 || r == '-') && n > 0
 		if !apostrophe && !isLetter(r) && !(n > 0 && r >= 0x300 && r <= 0x36F) {
 			end()
@@ -154,11 +157,11 @@ func identifyLatin(text string) (string, int) {
 			second = lang
 		}
 	}
-	least := latinPerMilleMin
+	least := latinCoverMin
 	if words <= latinShortWords {
-		least = latinShortPerMille
+		least = latinShortCoverMin
 	}
-	if words == 0 || points[best]*1000 < least*wordPoints*words {
+	if points[best] == 0 || cover[best]*1000 < least*words {
 		return Other, 0
 	}
 	confidence := points[best] * 1000 / (points[best] + points[second])
@@ -171,7 +174,7 @@ func identifyLatin(text string) (string, int) {
 // scoreWord adds the points of a word in lower case. What is no whole word of
 // a language may still have its form: the affixes of Malay and Indonesian, the
 // endings of English and Spanish.
-func scoreWord(points *[latinCount]int, word []byte) {
+func scoreWord(points, cover *[latinCount]int, word []byte) {
 	for len(word) > 0 && (word[len(word)-1] == '\'' || word[len(word)-1] == '-') {
 		word = word[:len(word)-1]
 	}
@@ -180,6 +183,7 @@ func scoreWord(points *[latinCount]int, word []byte) {
 		for lang := range points {
 			if mask>>lang&1 == 1 {
 				points[lang] += max(1, share)
+				cover[lang]++
 			}
 		}
 		return
@@ -190,6 +194,7 @@ func scoreWord(points *[latinCount]int, word []byte) {
 			for lang := range points {
 				if a.langs>>lang&1 == 1 {
 					points[lang] += a.points
+					cover[lang]++
 				}
 			}
 		}

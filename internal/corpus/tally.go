@@ -19,7 +19,7 @@ type tally struct {
 	kept      [2 * personalKindCount]int64
 	clusters  []Cluster
 	measured  []measured // of a frame
-	quality   *quality // of the whole run alone
+	quality   *quality   // of the whole run alone
 }
 
 type measured struct {
