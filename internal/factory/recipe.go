@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gaon-ai/gaon/internal/party"
 	"github.com/gaon-ai/gaon/internal/unit"
@@ -78,6 +79,11 @@ func (r Recipe) Check() error {
 	if err := party.CheckName("name", r.Name); err != nil {
 		return err
 	}
+	for _, f := range []struct{ name, text string }{{"name", r.Name}, {"serve.name", r.Serve.Name}} {
+		if utf8.RuneCountInString(f.text) > nameRunesMax {
+			return &party.FieldError{Field: f.name, Problem: fmt.Sprintf("is longer than %d characters", nameRunesMax)}
+		}
+	}
 	t := r.Train
 	for _, f := range []struct {
 		name             string
@@ -107,35 +113,69 @@ func (r Recipe) Check() error {
 	if t.Heads%t.KVHeads != 0 {
 		return &party.FieldError{Field: "train.kv_heads", Problem: fmt.Sprintf("%d heads do not share %d key-value heads evenly", t.Heads, t.KVHeads)}
 	}
-	for field, text := range map[string]string{"train.learning_rate": t.LearningRate, "train.weight_decay": t.WeightDecay} {
-		if v, err := unit.ParseMicro(text); err != nil || v < 0 || v > 1_000_000 {
-			return &party.FieldError{Field: field, Problem: fmt.Sprintf("%q is no decimal from 0 to 1 with at most six places", text)}
+	for _, f := range []struct{ name, text string }{{"train.learning_rate", t.LearningRate}, {"train.weight_decay", t.WeightDecay}} {
+		if v, err := unit.ParseMicro(f.text); err != nil || v < 0 || v > 1_000_000 {
+			return &party.FieldError{Field: f.name, Problem: fmt.Sprintf("%.40q is no decimal from 0 to 1 with at most six places", f.text)}
 		}
+	}
+	if r.Serve.Name != "" {
+		if err := party.CheckName("serve.name", r.Serve.Name); err != nil {
+			return err
+		}
+	}
+	if len(r.Curate.Languages) > languagesMax {
+		return &party.FieldError{Field: "curate.languages", Problem: fmt.Sprintf("at most %d", languagesMax)}
 	}
 	for i, language := range r.Curate.Languages {
-		if len(language) != 2 || strings.ToLower(language) != language {
-			return &party.FieldError{Field: fmt.Sprintf("curate.languages[%d]", i), Problem: fmt.Sprintf("%q is no language code such as ko", language)}
+		if len(language) != 2 || strings.Trim(language, "abcdefghijklmnopqrstuvwxyz") != "" {
+			return &party.FieldError{Field: fmt.Sprintf("curate.languages[%d]", i), Problem: fmt.Sprintf("%.10q is no language code such as ko", language)}
 		}
 	}
-	return r.checkGate()
+	if err := r.checkGate(); err != nil {
+		return err
+	}
+	return r.checkResources()
 }
+
+// Bounds of a recipe. A recipe goes into the parameters of every stage's job,
+// so one that passed here but did not fit there would never end.
+const (
+	nameRunesMax      = 100 // a stage or a model is added to it
+	languagesMax      = 16
+	conditionsMax     = 32
+	conditionBytesMax = 200
+	slotsMax          = 8192
+	timeLimitMax      = 366 * 24 * 3600 // seconds
+)
 
 func (r Recipe) checkGate() error {
 	if len(r.Gate) == 0 {
 		return &party.FieldError{Field: "gate", Problem: "needs at least one condition, such as: bits_per_byte < baseline.byte_5gram"}
 	}
+	if len(r.Gate) > conditionsMax {
+		return &party.FieldError{Field: "gate", Problem: fmt.Sprintf("at most %d conditions", conditionsMax)}
+	}
 	for i, text := range r.Gate {
+		if len(text) > conditionBytesMax || !utf8.ValidString(text) {
+			return &party.FieldError{Field: fmt.Sprintf("gate[%d]", i), Problem: fmt.Sprintf("wants UTF-8 of at most %d bytes", conditionBytesMax)}
+		}
 		if _, err := parseConditions(text); err != nil {
 			return &party.FieldError{Field: fmt.Sprintf("gate[%d]", i), Problem: err.Error()}
 		}
 	}
+	return nil
+}
+
+func (r Recipe) checkResources() error {
 	for _, s := range []struct {
 		name string
 		Resources
 	}{{"curate", r.Curate.Resources}, {"tokenizer", r.Tokenizer.Resources}, {"train", r.Train.Resources},
 		{"evaluate", r.Evaluate.Resources}, {"serve", r.Serve.Resources}} {
-		if s.SlotsMin < 0 || s.Slots < 0 || s.Slots > 0 && s.SlotsMin > s.Slots || s.Memory < 0 || s.TimeLimit < 0 {
-			return &party.FieldError{Field: s.name, Problem: "wants 0 <= slots_min <= slots, and no negative memory or time_limit"}
+		if s.SlotsMin < 0 || s.SlotsMin > slotsMax || s.Slots < 0 || s.Slots > slotsMax || s.Slots > 0 && s.SlotsMin > s.Slots ||
+			s.Memory < 0 || s.TimeLimit < 0 || s.TimeLimit > timeLimitMax {
+			return &party.FieldError{Field: s.name, Problem: fmt.Sprintf(
+				"wants 0 <= slots_min <= slots <= %d, no negative memory, and time_limit from 0 to %d seconds", slotsMax, timeLimitMax)}
 		}
 	}
 	return nil
@@ -156,12 +196,25 @@ func parseConditions(text string) ([]condition, error) {
 	var all []condition
 	for _, part := range strings.Split(text, " and ") {
 		words := strings.Fields(part)
-		if len(words) != 3 || !slices.Contains(operators, words[1]) {
-			return nil, fmt.Errorf("%q: want SCORE < SCORE-OR-NUMBER, with <, <=, > or >=", part)
+		if len(words) != 3 || !slices.Contains(operators, words[1]) || !plainScore(words[0]) || !plainScore(words[2]) {
+			return nil, fmt.Errorf("%.60q: want SCORE < SCORE-OR-NUMBER, with <, <=, > or >=", part)
+		}
+		if _, err := unit.ParseMicro(words[2]); err != nil && strings.ContainsAny(words[2][:1], "-.0123456789") {
+			return nil, fmt.Errorf("%.60q: %w", part, err)
 		}
 		all = append(all, condition{strings.Join(words, " "), words[0], words[1], words[2]})
 	}
 	return all, nil
+}
+
+// plainScore says whether the word can be a score's name or a number.
+func plainScore(word string) bool {
+	for _, c := range word {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("_.-/", c) {
+			return false
+		}
+	}
+	return true
 }
 
 // Line is one decided condition of a gate.
