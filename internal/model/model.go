@@ -159,9 +159,12 @@ func (b *Book) Sign(e WasSigned) (WasSigned, error) {
 	if m.State != Trained {
 		return WasSigned{}, &party.FieldError{Field: "model", Problem: "is " + m.State + " already"}
 	}
-	for field, digest := range map[string]unit.Digest{"release": e.Release, "bundle": e.Bundle, "passport": e.Passport, "signer": e.Signer} {
-		if _, err := unit.ParseDigest(string(digest)); err != nil {
-			return WasSigned{}, &party.FieldError{Field: field, Problem: err.Error()}
+	for _, f := range []struct {
+		name   string
+		digest unit.Digest
+	}{{"release", e.Release}, {"bundle", e.Bundle}, {"passport", e.Passport}, {"signer", e.Signer}} {
+		if _, err := unit.ParseDigest(string(f.digest)); err != nil {
+			return WasSigned{}, &party.FieldError{Field: f.name, Problem: err.Error()}
 		}
 	}
 	return e, nil

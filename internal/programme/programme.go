@@ -118,17 +118,23 @@ func (e *IneligibleError) Error() string {
 // Hint says what the person can do.
 func (e *IneligibleError) Hint() string { return "read the rule: gaon programme list" }
 
+// Bounds of what a programme can give, far from where sums would wrap.
+const (
+	creditsMax = 1_000_000_000 * unit.Credit
+	lengthMax  = 3660 * unit.Day
+)
+
 // Publish asks to publish a programme.
 func (b *Book) Publish(id ID, p Programme) (Published, error) {
 	if err := party.CheckName("name", p.Name); err != nil {
 		return Published{}, err
 	}
 	r := p.Rule
-	if r.Ceiling < 0 || r.PerOrg <= 0 || r.PerOrg < r.Ceiling {
-		return Published{}, &party.FieldError{Field: "rule", Problem: "wants 0 <= ceiling <= per_org and per_org above zero"}
+	if r.Ceiling < 0 || r.PerOrg <= 0 || r.PerOrg < r.Ceiling || r.PerOrg > creditsMax {
+		return Published{}, &party.FieldError{Field: "rule", Problem: fmt.Sprintf("wants 0 <= ceiling <= per_org <= %s and per_org above zero", creditsMax)}
 	}
-	if r.Length < unit.Hour {
-		return Published{}, &party.FieldError{Field: "rule.length", Problem: "an award lasts at least an hour"}
+	if r.Length < unit.Hour || r.Length > lengthMax {
+		return Published{}, &party.FieldError{Field: "rule.length", Problem: fmt.Sprintf("an award lasts from an hour to %d days", lengthMax/unit.Day)}
 	}
 	for i, country := range r.Countries {
 		if err := party.CheckCountry(fmt.Sprintf("rule.countries[%d]", i), country); err != nil {
@@ -146,8 +152,8 @@ func (b *Book) Open(id CallID, c Call) (CallOpened, error) {
 	if err := party.CheckName("name", c.Name); err != nil {
 		return CallOpened{}, err
 	}
-	if c.Budget <= 0 {
-		return CallOpened{}, &party.FieldError{Field: "budget", Problem: "must be above zero"}
+	if c.Budget <= 0 || c.Budget > creditsMax {
+		return CallOpened{}, &party.FieldError{Field: "budget", Problem: fmt.Sprintf("must be above zero and at most %s", creditsMax)}
 	}
 	if c.Closes <= c.Opens {
 		return CallOpened{}, &party.FieldError{Field: "closes", Problem: "must be after it opens"}
@@ -163,8 +169,8 @@ func (b *Book) Apply(at unit.Instant, id ApplicationID, a Application, org party
 	if !ok {
 		return Applied{}, "", nil, &party.UnknownError{Kind: "call", ID: string(a.Call)}
 	}
-	if a.Credits <= 0 {
-		return Applied{}, "", nil, &party.FieldError{Field: "credits", Problem: "must be above zero"}
+	if a.Credits <= 0 || a.Credits > creditsMax {
+		return Applied{}, "", nil, &party.FieldError{Field: "credits", Problem: fmt.Sprintf("must be above zero and at most %s", creditsMax)}
 	}
 	if err := party.CheckName("purpose", a.Purpose); err != nil {
 		return Applied{}, "", nil, err
