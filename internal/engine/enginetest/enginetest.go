@@ -32,6 +32,9 @@ import (
 // suite: "gaon enginetest BEHAVIOUR …".
 const Word = "enginetest"
 
+// secretVariable stands for the secrets in the centre's own environment.
+const secretVariable = "GAON_SECRET"
+
 // Config says what is under test.
 type Config struct {
 	// New opens an engine that knows no attempts.

@@ -23,6 +23,7 @@ import (
 // then never returns. A test binary calls it first in TestMain.
 func Work() {
 	if len(os.Args) < 3 || os.Args[1] != Word {
+		os.Setenv(secretVariable, "a key")
 		return
 	}
 	behaviour, known := behaviours[os.Args[2]]

@@ -72,6 +72,7 @@ func instance(c local.Config) func(t *testing.T) enginetest.Instance {
 func TestConformance(t *testing.T) {
 	for _, kind := range []string{local.SandboxNamespaces, local.SandboxBubblewrap, local.SandboxNone} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			c := config(t)
 			c.Sandbox = kind
 			attempts := 20

@@ -45,21 +45,8 @@ func (e *Engine) observe(at *attempt) (engine.Observation, error) {
 // look reads the attempt's state; if its supervisor is gone without a word it
 // makes sure that nothing of it runs and records the loss. a.mu is held.
 func (a *attempt) look() (engine.Observation, error) {
-	if a.end == nil {
-		// The lock is tried before end.json is read: a supervisor writes it
-		// while it has the lock, so free and absent means that none will.
-		free, err := lockFree(filepath.Join(a.dir, lockFile))
-		if err != nil {
-			return engine.Observation{}, fmt.Errorf("observe attempt %s: %w", a.id, err)
-		}
-		if err := a.read(); err != nil {
-			return engine.Observation{}, fmt.Errorf("observe attempt %s: %w", a.id, err)
-		}
-		if a.end == nil && a.began != nil && free {
-			if err := a.lose(); err != nil {
-				return engine.Observation{}, fmt.Errorf("observe attempt %s: %w", a.id, err)
-			}
-		}
+	if err := a.refresh(); err != nil {
+		return engine.Observation{}, fmt.Errorf("observe attempt %s: %w", a.id, err)
 	}
 	o := engine.Observation{Attempt: a.id, State: engine.Starting}
 	switch {
@@ -76,8 +63,31 @@ func (a *attempt) look() (engine.Observation, error) {
 	return o, nil
 }
 
+// refresh reads what is on disk and finds out whether the attempt was lost.
+// The order matters: a supervisor has the lock before it writes running.json
+// and until it has written end.json. So running.json seen, then the lock free,
+// then no end.json means that the supervisor is gone and no other will come.
+// (With the lock looked at first, a supervisor that takes it and writes
+// running.json just after would be taken for dead, and its work killed.)
+func (a *attempt) refresh() error {
+	if err := a.read(); err != nil || a.end != nil || a.began == nil {
+		return err
+	}
+	free, err := lockFree(filepath.Join(a.dir, lockFile))
+	if err != nil || !free {
+		return err
+	}
+	if err := a.read(); err != nil || a.end != nil {
+		return err
+	}
+	return a.lose()
+}
+
 // read fills in what is on disk. a.mu is held.
 func (a *attempt) read() error {
+	if a.end != nil {
+		return nil
+	}
 	if a.began == nil {
 		var r running
 		if err := readState(a.dir, runningFile, &r); err == nil {
@@ -173,9 +183,16 @@ func (e *Engine) relaunch(at *attempt) bool {
 		}
 		return false
 	}
-	// Another look under no lock of ours: the last supervisor may have begun
-	// between look and here only if the lock was held, and it was free.
-	err := at.finish(ending{Ended: now(), ExitCode: cannotStartCode,
+	// The lock keeps a late supervisor out while this is written.
+	lock, err := takeLock(filepath.Join(at.dir, lockFile))
+	if err != nil {
+		return false // one has come after all
+	}
+	defer lock.Close()
+	if err := at.read(); err != nil || at.began != nil || at.end != nil {
+		return false
+	}
+	err = at.finish(ending{Ended: now(), ExitCode: cannotStartCode,
 		Reason: "cannot be started: its supervisor ends before the work begins; see " + filepath.Join(at.dir, supervisorFile)})
 	if err != nil {
 		e.log.Error("give up attempt", "attempt", at.id.String(), "error", err)
