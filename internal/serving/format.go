@@ -43,8 +43,8 @@ func (s *Server) head(a *reading) envelope {
 }
 
 type chatMessage struct {
-	Role    string     `json:"role"`
-	Content string     `json:"content"`
+	Role    string          `json:"role"`
+	Content string          `json:"content"`
 	Refusal json.RawMessage `json:"refusal"`
 }
 
