@@ -23,9 +23,19 @@ const verse = "동해 물과 백두산이 마르고 닳도록 하느님이 보�
 
 const testContext = 96
 
-// folder holds a model trained in a second or so to recite the verse, shared by all
-// tests of the package.
+// folder holds a model trained in a second or so to recite the verse, shared
+// by all tests of the package.
 var folder = sync.OnceValues(func() (string, error) {
+	trained = true
+	return build(150)
+})
+
+// trained says that folder was called, so that a fuzz worker, which does not
+// call it, does not train only to remove.
+var trained bool
+
+// build makes a model folder in so many steps of training.
+func build(steps int) (string, error) {
 	dir, err := os.MkdirTemp("", "gaon-serving-")
 	if err != nil {
 		return "", err
@@ -45,7 +55,7 @@ var folder = sync.OnceValues(func() (string, error) {
 	model, _, err := lm.Train(context.Background(), lm.TrainConfig{
 		Model: lm.Config{VocabSize: words.VocabSize(), HiddenSize: 48, InnerSize: 96, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 12,
 			ContextLength: testContext, RopeTheta: 10000, NormEpsilon: 1e-5, TieEmbeddings: true, BOS: int(begin), EOS: int(end)},
-		Seed: 7, Steps: 150, Batch: 4, LearningRate: 0.01,
+		Seed: 7, Steps: steps, Batch: 4, LearningRate: 0.01,
 	}, ids)
 	if err != nil {
 		return "", err
@@ -55,11 +65,12 @@ var folder = sync.OnceValues(func() (string, error) {
 	}
 	_, err = words.SaveModel(dir, testContext)
 	return dir, err
-})
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, err := folder(); err == nil {
+	if trained {
+		dir, _ := folder()
 		os.RemoveAll(dir)
 	}
 	os.Exit(code)

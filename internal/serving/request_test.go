@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -154,11 +155,12 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	dir, err := folder()
+	dir, err := build(1) // what it would answer is no matter
 	if err != nil {
 		f.Fatal(err)
 	}
 	server, err := Load(dir)
+	os.RemoveAll(dir)
 	if err != nil {
 		f.Fatal(err)
 	}
