@@ -115,7 +115,8 @@ type checkpointHeader struct {
 	Kernels []string
 }
 
-func checkpointPath(folder string, step int) string {
+// CheckpointPath is where the checkpoint after so many steps lies in its folder.
+func CheckpointPath(folder string, step int) string {
 	return filepath.Join(folder, fmt.Sprintf("checkpoint-%09d.gaon", step))
 }
 
@@ -129,7 +130,7 @@ func (r *run) checkpoint() error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
-	if err := writeFile(checkpointPath(folder, r.step), r.write); err != nil {
+	if err := writeFile(CheckpointPath(folder, r.step), r.write); err != nil {
 		return err
 	}
 	// At this point the new checkpoint is durable. If we stop here, older ones
@@ -142,7 +143,7 @@ func (r *run) checkpoint() error {
 	}
 	for _, step := range steps {
 		if step != r.step && step != before {
-			unfinished = append(unfinished, checkpointPath(folder, step))
+			unfinished = append(unfinished, CheckpointPath(folder, step))
 		}
 	}
 	for _, path := range unfinished {
@@ -207,7 +208,7 @@ func (r *run) resume() error {
 		return err
 	}
 	for _, step := range steps {
-		path := checkpointPath(r.config.CheckpointFolder, step)
+		path := CheckpointPath(r.config.CheckpointFolder, step)
 		err := r.open(path, step)
 		if errors.Is(err, errDamaged) {
 			r.damaged = append(r.damaged, filepath.Base(path))

@@ -24,13 +24,13 @@ const (
 type configJSON struct {
 	Architectures         []string `json:"architectures"`
 	AttentionBias         bool     `json:"attention_bias"`
-	AttentionDropout      float64  `json:"attention_dropout"`
+	AttentionDropout      float    `json:"attention_dropout"`
 	BeginID               *int     `json:"bos_token_id"`
 	EndID                 *int     `json:"eos_token_id"`
 	HeadDim               int      `json:"head_dim"`
 	Activation            string   `json:"hidden_act"`
 	HiddenSize            int      `json:"hidden_size"`
-	InitializerRange      float64  `json:"initializer_range"`
+	InitializerRange      float    `json:"initializer_range"`
 	IntermediateSize      int      `json:"intermediate_size"`
 	MaxPositionEmbeddings int      `json:"max_position_embeddings"`
 	MLPBias               bool     `json:"mlp_bias"`
@@ -39,13 +39,25 @@ type configJSON struct {
 	NumHiddenLayers       int      `json:"num_hidden_layers"`
 	NumKeyValueHeads      int      `json:"num_key_value_heads"`
 	PretrainingTP         int      `json:"pretraining_tp"`
-	RMSNormEps            float64  `json:"rms_norm_eps"`
+	RMSNormEps            float    `json:"rms_norm_eps"`
 	RopeScaling           *string  `json:"rope_scaling"`
-	RopeTheta             float64  `json:"rope_theta"`
+	RopeTheta             float    `json:"rope_theta"`
 	TieWordEmbeddings     bool     `json:"tie_word_embeddings"`
 	TorchDtype            string   `json:"torch_dtype"`
 	UseCache              bool     `json:"use_cache"`
 	VocabSize             int      `json:"vocab_size"`
+}
+
+// float is written with a point or an exponent, as Python writes a float: strict
+// readers take 10000 for another type than 10000.0.
+type float float64
+
+func (f float) MarshalJSON() ([]byte, error) {
+	text, err := json.Marshal(float64(f))
+	if err == nil && !bytes.ContainsAny(text, ".e") {
+		text = append(text, ".0"...)
+	}
+	return text, err
 }
 
 // generationJSON is generation_config.json.
@@ -68,7 +80,7 @@ func (c Config) fileForm() configJSON {
 		BeginID: idOrNull(c.BOS), EndID: idOrNull(c.EOS),
 		HeadDim: c.HeadDim, HiddenSize: c.HiddenSize, IntermediateSize: c.InnerSize,
 		MaxPositionEmbeddings: c.ContextLength, NumAttentionHeads: c.Heads, NumHiddenLayers: c.Layers,
-		NumKeyValueHeads: c.KVHeads, RMSNormEps: c.NormEpsilon, RopeTheta: c.RopeTheta,
+		NumKeyValueHeads: c.KVHeads, RMSNormEps: float(c.NormEpsilon), RopeTheta: float(c.RopeTheta),
 		TieWordEmbeddings: c.TieEmbeddings, VocabSize: c.VocabSize,
 		InitializerRange: initDeviation, PretrainingTP: 1, TorchDtype: "float32", UseCache: true,
 	}
@@ -202,8 +214,12 @@ func must[T comparable](f *fields, key string, want T) {
 }
 
 // id reads a token id, of which newer files hold lists: the first is taken.
-func (f *fields) id(key string) int {
-	text := f.text[key]
+// Null is none, a missing key the standard.
+func (f *fields) id(key string, standard int) int {
+	text, ok := f.text[key]
+	if !ok {
+		return standard
+	}
 	if len(text) > 0 && text[0] == '[' {
 		var list []int
 		if f.take(key, &list); len(list) > 0 {
@@ -247,7 +263,7 @@ func parseConfig(text []byte, file string) (Config, error) {
 	c := Config{
 		VocabSize: f.size("vocab_size", 0), HiddenSize: f.size("hidden_size", 0), InnerSize: f.size("intermediate_size", 0),
 		Layers: f.size("num_hidden_layers", 0), Heads: f.size("num_attention_heads", 0),
-		ContextLength: f.size("max_position_embeddings", 0), BOS: f.id("bos_token_id"), EOS: f.id("eos_token_id"),
+		ContextLength: f.size("max_position_embeddings", 0), BOS: f.id("bos_token_id", 1), EOS: f.id("eos_token_id", 2),
 		RopeTheta: 10000, NormEpsilon: 1e-6,
 	}
 	c.KVHeads = f.size("num_key_value_heads", max(c.Heads, 1))

@@ -3,6 +3,7 @@ package lm
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"math"
 	"os"
@@ -228,6 +229,33 @@ func TestSafetensorsHalves(t *testing.T) {
 	}
 }
 
+// config.json is written for strict readers: each key that transformers'
+// LlamaConfig has, floats as floats.
+func TestConfigJSONText(t *testing.T) {
+	c := tinyConfig()
+	c.EOS = -1
+	var got bytes.Buffer
+	if err := json.Indent(&got, mustJSON(c.fileForm()), "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("testdata", "config.json")
+	if *update {
+		if err := os.WriteFile(path, append(got.Bytes(), '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.String()+"\n" != string(want) {
+		t.Errorf("config.json reads\n%s\nwant\n%s", got.String(), want)
+	}
+	if back, err := parseConfig(want, path); err != nil || back != c {
+		t.Errorf("it is read as %+v, %v, want %+v", back, err, c)
+	}
+}
+
 func TestConfigJSON(t *testing.T) {
 	// As transformers 5 writes it: rope_parameters, dtype, a list of ends.
 	text := `{"architectures":["LlamaForCausalLM"],"attention_bias":false,"bos_token_id":1,"dtype":"bfloat16","eos_token_id":[2,3],
@@ -239,6 +267,23 @@ func TestConfigJSON(t *testing.T) {
 		RopeTheta: 500000, NormEpsilon: 1e-6, BOS: 1, EOS: 2}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	for _, row := range []struct {
+		what, from, to string
+		want           func(c *Config)
+	}{
+		{"missing ids are transformers' defaults", `"bos_token_id":1,"dtype":"bfloat16","eos_token_id":[2,3],`, ``, func(c *Config) {}},
+		{"null ids are none", `"bos_token_id":1,"dtype":"bfloat16","eos_token_id":[2,3]`, `"bos_token_id":null,"eos_token_id":null`, func(c *Config) { c.BOS, c.EOS = -1, -1 }},
+		{"an empty list is none", `[2,3]`, `[]`, func(c *Config) { c.EOS = -1 }},
+		{"an older base", `"rope_parameters":{"rope_theta":500000.0,"rope_type":"default"}`, `"rope_theta":777,"rope_scaling":null`, func(c *Config) { c.RopeTheta = 777 }},
+		{"no base", `"rope_parameters":{"rope_theta":500000.0,"rope_type":"default"},`, ``, func(c *Config) { c.RopeTheta = 10000 }},
+		{"all heads with their own keys", `"num_key_value_heads":2,`, ``, func(c *Config) { c.KVHeads = 4 }},
+	} {
+		want := want
+		row.want(&want)
+		if got, err := parseConfig([]byte(strings.Replace(text, row.from, row.to, 1)), "config.json"); err != nil || got != want {
+			t.Errorf("%s: got %+v, %v, want %+v", row.what, got, err, want)
+		}
 	}
 	change := func(old, new string) string {
 		if !strings.Contains(text, old) {

@@ -215,7 +215,7 @@ func TestDamagedCheckpoints(t *testing.T) {
 	c.Steps, c.CheckpointEvery, c.CheckpointFolder = 10, 3, t.TempDir()
 	tokens := language(1, 500)
 	whole, _ := mustTrain(t, c, tokens)
-	newest, older := checkpointPath(c.CheckpointFolder, 10), checkpointPath(c.CheckpointFolder, 9)
+	newest, older := CheckpointPath(c.CheckpointFolder, 10), CheckpointPath(c.CheckpointFolder, 9)
 	good, err := os.ReadFile(newest)
 	if err != nil {
 		t.Fatal(err)
@@ -292,7 +292,7 @@ func TestCheckpointsOfOtherRunsAreRefused(t *testing.T) {
 			t.Errorf("another %s: %v, want a refusal that names it", row.field, err)
 		}
 	}
-	if err := os.Rename(checkpointPath(base.CheckpointFolder, 4), checkpointPath(base.CheckpointFolder, 3)); err != nil {
+	if err := os.Rename(CheckpointPath(base.CheckpointFolder, 4), CheckpointPath(base.CheckpointFolder, 3)); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := Train(t.Context(), base, tokens); err == nil || !strings.Contains(err.Error(), "renamed") {
