@@ -206,7 +206,8 @@ func (c IssueKey) decide(d *decision) error {
 func (c RevokeKey) decide(d *decision) error {
 	key, _ := d.s.Party.Keys.Get(c.Key)
 	person, _ := d.s.Party.People.Get(key.Person)
-	if err := d.may("revokeKey", "Key", string(c.Key), person.Org); err != nil {
+	// About the person, not the key: people end their own.
+	if err := d.may("revokeKey", "Person", string(key.Person), person.Org); err != nil {
 		return err
 	}
 	e, changes, err := d.s.Party.Revoke(c.Key)

@@ -51,8 +51,11 @@ func (c StopJob) decide(d *decision) error {
 
 // stop asks a running job to end, and ends a waiting one at once.
 func (d *decision) stop(id job.ID, j job.Job, reason string) error {
-	if j.Stopping || j.Done() {
+	if j.Done() {
 		return &NothingError{fmt.Sprintf("job %s is %s already", id, j.State)}
+	}
+	if j.Stopping {
+		return &NothingError{fmt.Sprintf("job %s is asked to stop already", id)}
 	}
 	e, err := d.s.Jobs.Stop(id, reason)
 	if err != nil {

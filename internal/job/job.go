@@ -403,8 +403,8 @@ func (b *Book) ApplyFinished(e Finished, seq int64) {
 	j, _ := b.Live.Get(e.ID)
 	j.State, j.ExitCode, j.Started, j.Ended = e.State, e.ExitCode, e.Started, e.Ended
 	j.Use, j.Charged, j.CPU, j.Memory, j.Outputs = e.Use, e.Charged, e.CPU, e.Memory, e.Outputs
-	if e.Reason != "" {
-		j.Reason = e.Reason
+	if e.Reason != "" || e.State == Succeeded {
+		j.Reason = e.Reason // why an earlier attempt was lost is no matter now
 	}
 	b.Live.Delete(e.ID)
 	b.Finished.Put(e.ID, j)

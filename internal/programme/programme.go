@@ -195,7 +195,7 @@ func (b *Book) excludes(at unit.Instant, r Rule, call Call, a Application, org p
 		reasons = append(reasons, fmt.Sprintf("applicants come from %s, this one from %s", strings.Join(r.Countries, ", "), org.Country))
 	}
 	if len(r.Kinds) > 0 && !slices.Contains(r.Kinds, org.Kind) {
-		reasons = append(reasons, fmt.Sprintf("applicants are of kind %s, this one is a %s", strings.Join(r.Kinds, ", "), org.Kind))
+		reasons = append(reasons, fmt.Sprintf("applicants are of kind %s, this one of kind %s", strings.Join(r.Kinds, ", "), org.Kind))
 	}
 	if left := call.Budget - call.Awarded; a.Credits > left {
 		reasons = append(reasons, fmt.Sprintf("the call has %s credits left, %s wanted", left, a.Credits))
