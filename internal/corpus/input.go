@@ -55,10 +55,11 @@ func formOf(path string) form {
 
 // inputFile is one file to read.
 type inputFile struct {
-	path string
-	name string // as reports call it: never a path of this machine's folders
-	form form
-	size int64
+	path  string
+	name  string // as reports call it: never a path of this machine's folders
+	input string // last element of the input it was found in
+	form  form
+	size  int64
 }
 
 // inputFilesMax bounds the list of files that is held in memory.
@@ -83,7 +84,7 @@ func listInputs(inputs []string, results string) (files []inputFile, skipped []s
 				return nil, nil, &FileError{File: in, Err: errors.New("its ending is not known"),
 					hint: "known endings: " + strings.Join(knownEndings(), " ")}
 			}
-			files = append(files, inputFile{in, filepath.Base(in), f, info.Size()})
+			files = append(files, inputFile{in, filepath.Base(in), filepath.Base(in), f, info.Size()})
 			continue
 		}
 		err = filepath.WalkDir(in, func(path string, d fs.DirEntry, err error) error {
@@ -121,7 +122,7 @@ func listInputs(inputs []string, results string) (files []inputFile, skipped []s
 			if len(files) >= inputFilesMax {
 				return &LimitError{File: in, Limit: "inputFilesMax", Max: inputFilesMax, Seen: inputFilesMax + 1}
 			}
-			files = append(files, inputFile{path, name, f, info.Size()})
+			files = append(files, inputFile{path, name, filepath.Base(in), f, info.Size()})
 			return nil
 		})
 		if err != nil {

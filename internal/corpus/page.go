@@ -81,6 +81,7 @@ type chartLang struct {
 type chartMeasure struct {
 	KO     string    `json:"ko"`
 	EN     string    `json:"en"`
+	Scale  string    `json:"scale"` // how values are shown: "length", "share" or "count"
 	Bins   []Bin     `json:"bins"`
 	Before Quantiles `json:"before"`
 	After  Quantiles `json:"after"`
@@ -103,7 +104,7 @@ func (r *Report) page() ([]byte, error) {
 		d.Data.Languages = append(d.Data.Languages, chartLang{t.KO, t.EN, l.DocumentsTrain, l.DocumentsHeldOut, l.DocumentsIn - l.DocumentsTrain - l.DocumentsHeldOut})
 	}
 	for i, m := range r.Quality {
-		d.Data.Measures = append(d.Data.Measures, chartMeasure{measureTexts[i].KO, measureTexts[i].EN, m.Bins, m.Before, m.After})
+		d.Data.Measures = append(d.Data.Measures, chartMeasure{measureTexts[i].KO, measureTexts[i].EN, scaleOf(i), m.Bins, m.Before, m.After})
 	}
 	for _, p := range r.Personal {
 		if p.Certain+p.Probable > 0 {
@@ -116,6 +117,16 @@ func (r *Report) page() ([]byte, error) {
 	var b bytes.Buffer
 	err := pageParsed.Execute(&b, &d)
 	return b.Bytes(), err
+}
+
+func scaleOf(measure int) string {
+	switch measure {
+	case measureWordLength:
+		return "length"
+	case measureWords, measureStopWords, measureSymbols, measureLineBreaks:
+		return "count"
+	}
+	return "share"
 }
 
 // groupDigits writes 1234567 as 1,234,567.

@@ -128,6 +128,7 @@ type LanguageCount struct {
 // SourceCount says how much of an input file was used, to train on or held out.
 type SourceCount struct {
 	File          string `json:"file"`
+	Input         string `json:"input"` // which of the inputs it was found in
 	DocumentsIn   int64  `json:"documents_in"`
 	BytesIn       int64  `json:"bytes_in"`
 	DocumentsUsed int64  `json:"documents_used"`
@@ -266,7 +267,7 @@ func (r *run) sources() []SourceCount {
 	for i := range r.tally.files {
 		s := r.tally.files[i]
 		if i < reportFilesMax {
-			s.File = r.files[i].name
+			s.File, s.Input = r.files[i].name, r.files[i].input
 			list = append(list, s)
 			continue
 		}

@@ -275,11 +275,19 @@ func quantiles(measure int, cells *[qualityCells]int64) (q Quantiles) {
 	return Quantiles{at(1), at(5), at(25), at(50), at(75), at(95), at(99)}
 }
 
-// binsOf joins the cells in use into bins: doublings for words, equal widths
-// for the rest.
+// binsOf joins the cells in use into bins: growing ones for words, equal widths
+// for the rest. The last bin takes the rarest half per cent, so that one odd
+// document does not flatten the picture.
 func binsOf(measure int, before, after *[qualityCells]int64) []Bin {
-	last := qualityCells - 1
-	for last > 0 && before[last] == 0 {
+	total, most := int64(0), qualityCells-1
+	for _, n := range before {
+		total += n
+	}
+	for most > 0 && before[most] == 0 {
+		most--
+	}
+	last := most
+	for rare := before[last]; last > 0 && rare*200 <= total; rare += before[last] {
 		last--
 	}
 	var edges []int
@@ -288,20 +296,20 @@ func binsOf(measure int, before, after *[qualityCells]int64) []Bin {
 			edges = append(edges, edge)
 		}
 	} else {
-		width := max(1, (cellStart(measure, last)+qualityBins)/qualityBins)
+		width := roundUp((cellStart(measure, last) + qualityBins) / qualityBins)
 		for edge := 0; edge <= cellStart(measure, last); edge += width {
 			edges = append(edges, edge)
 		}
 	}
 	list := []Bin{}
 	for i, from := range edges {
-		to := cellStart(measure, last) + 1
+		to := cellStart(measure, most) + 1
 		if i+1 < len(edges) {
 			to = edges[i+1]
 		}
 		list = append(list, Bin{From: from, To: to})
 	}
-	for c := 0; c <= last; c++ {
+	for c := 0; c <= most; c++ {
 		v := cellStart(measure, c)
 		at, found := slices.BinarySearch(edges, v)
 		if !found {
@@ -311,4 +319,15 @@ func binsOf(measure int, before, after *[qualityCells]int64) []Bin {
 		list[at].After += after[c]
 	}
 	return list
+}
+
+// roundUp returns the next of 1, 2, 5, 10, 20, 50, and so on.
+func roundUp(n int) int {
+	for unit := 1; ; unit *= 10 {
+		for _, digit := range [...]int{1, 2, 5} {
+			if digit*unit >= n {
+				return digit * unit
+			}
+		}
+	}
 }

@@ -3,17 +3,14 @@
   var data = JSON.parse(document.getElementById('data').textContent);
   var root = document.documentElement, charts = [];
   var colours = { train: '#0b7a75', held: '#7c5cbf', drop: '#d0663a', before: '#b8c4cf' };
-  var words = {
-    ko: { train: '학습', held: '따로 둠', drop: '버림', before: '고르기 전', after: '남은 글', docs: '편' },
-    en: { train: 'train', held: 'held out', drop: 'dropped', before: 'before', after: 'kept', docs: '' }
-  };
+  var words = { ko: { before: '고르기 전', after: '남은 글' }, en: { before: 'before', after: 'kept' } };
+  var scales = { length: [1000, ''], share: [10, ' %'], count: [1, ''] };
   function lang() { return root.lang === 'en' ? 'en' : 'ko'; }
   function number(n) { return n.toLocaleString('en-US'); }
   function short(n) { return n >= 1e6 ? +(n / 1e6).toFixed(1) + 'M' : n >= 1e4 ? Math.round(n / 1e3) + 'k' : number(n); }
   function open(id) {
-    var el = document.getElementById(id);
-    var chart = window.echarts.getInstanceByDom(el) || window.echarts.init(el, null, { renderer: 'canvas' });
-    if (charts.indexOf(chart) < 0) charts.push(chart);
+    var el = document.getElementById(id), chart = window.echarts.getInstanceByDom(el);
+    if (!chart) charts.push(chart = window.echarts.init(el, null, { renderer: 'canvas' }));
     return chart;
   }
   var font = { fontFamily: getComputedStyle(document.body).fontFamily, color: '#16202b' };
@@ -21,51 +18,52 @@
     option.textStyle = font; option.animation = false; option.aria = { enabled: true };
     open(id).setOption(option, true);
   }
-  function axis(width) { return { type: 'value', axisLabel: { color: '#5b6876', formatter: short, hideOverlap: true }, splitLine: { lineStyle: { color: '#eef1f5' } }, splitNumber: width < 420 ? 3 : 5 }; }
-  function tip(p) { return (Array.isArray(p) ? p : [p]).map(function (x) { return x.marker + x.seriesName + ' <b>' + number(x.value) + '</b>'; }).join('<br>'); }
-  function esc(s) { var d = document.createElement('i'); d.textContent = s; return d.innerHTML; }
-  function heading(p) { return esc((Array.isArray(p) ? p[0] : p).name) + '<br>' + tip(p); }
+  function axis(el) { return { type: 'value', minInterval: 1, axisLabel: { color: '#5b6876', formatter: short, hideOverlap: true }, splitLine: { lineStyle: { color: '#eef1f5' } }, splitNumber: el.clientWidth < 420 ? 3 : 5 }; }
+  function names(list) { return { type: 'category', data: list.map(function (r) { return r[lang()]; }), axisTick: { show: false }, axisLine: { show: false }, axisLabel: { fontSize: 13, color: '#16202b' } }; }
+  function height(id, pixels) { document.getElementById(id).style.height = pixels + 'px'; open(id).resize(); }
 
   function reasons() {
     var el = document.getElementById('reasons');
     if (!el) return;
-    var l = lang(), list = data.reasons.slice().reverse();
-    el.style.height = Math.max(140, 40 + 30 * list.length) + 'px';
-    open('reasons').resize();
+    var list = data.reasons.slice().reverse();
+    height('reasons', 40 + 30 * list.length);
     draw('reasons', {
-      grid: { left: 4, right: 56, top: 4, bottom: 4, containLabel: true }, tooltip: { trigger: 'axis', axisPointer: { type: 'shadow' }, formatter: heading },
-      xAxis: axis(el.clientWidth), yAxis: { type: 'category', data: list.map(function (r) { return r[l]; }), axisTick: { show: false }, axisLine: { show: false }, axisLabel: { fontSize: 13, color: '#16202b' } },
-      series: [{ name: words[l].drop, type: 'bar', barMaxWidth: 18, itemStyle: { color: colours.drop, borderRadius: [0, 4, 4, 0] }, label: { show: true, position: 'right', formatter: function (p) { return number(p.value); }, color: '#5b6876' }, data: list.map(function (r) { return r.value; }) }]
+      grid: { left: 4, right: 56, top: 4, bottom: 4, containLabel: true }, xAxis: axis(el), yAxis: names(list),
+      series: [{ type: 'bar', barMaxWidth: 18, itemStyle: { color: colours.drop, borderRadius: [0, 4, 4, 0] }, label: { show: true, position: 'right', formatter: function (p) { return number(p.value); }, color: '#5b6876' }, data: list.map(function (r) { return r.value; }) }]
     });
   }
   function languages() {
-    var el = document.getElementById('languages');
-    if (!el) return;
-    var l = lang(), list = data.languages.slice(0, 8).reverse();
-    el.style.height = Math.max(170, 80 + 42 * list.length) + 'px';
-    open('languages').resize();
-    function series(key, label, colour) { return { name: words[l][label], type: 'bar', stack: 'all', barMaxWidth: 24, itemStyle: { color: colour }, data: list.map(function (r) { return r[key]; }) }; }
-    draw('languages', {
-      grid: { left: 4, right: 20, top: 34, bottom: 4, containLabel: true }, legend: { top: 0, left: 0, itemWidth: 12, itemHeight: 12 }, tooltip: { trigger: 'axis', axisPointer: { type: 'shadow' }, formatter: heading },
-      xAxis: axis(el.clientWidth), yAxis: { type: 'category', data: list.map(function (r) { return r[l]; }), axisTick: { show: false }, axisLine: { show: false }, axisLabel: { fontSize: 13, color: '#16202b' } },
-      series: [series('train', 'train', colours.train), series('heldout', 'held', colours.held), series('dropped', 'drop', colours.drop)]
-    });
+    var el = document.getElementById('languages'), list = (data.languages || []).slice(0, 8).reverse();
+    height('languages', 50 + 44 * Math.max(1, list.length));
+    function series(key, colour) {
+      return { type: 'bar', stack: 'all', barMaxWidth: 24, itemStyle: { color: colour }, data: list.map(function (r) { return r[key]; }) };
+    }
+    var last = series('dropped', colours.drop);
+    last.label = { show: true, position: 'right', color: '#5b6876', formatter: function (p) { var r = list[p.dataIndex]; return number(r.train + r.heldout + r.dropped); } };
+    draw('languages', { grid: { left: 4, right: 56, top: 4, bottom: 4, containLabel: true }, xAxis: axis(el), yAxis: names(list), series: [series('train', colours.train), series('heldout', colours.held), last] });
   }
   function histogram(id, index) {
-    var el = document.getElementById(id);
-    if (!el) return;
-    var l = lang(), m = data.measures[index];
+    var el = document.getElementById(id), m = data.measures[index], scale = scales[m.scale], text = document.getElementById(id + '-q');
+    function value(v) { return number(v / scale[0]); }
+    function from(b) { return value(b.from); }
+    function span(b, i) {
+      if (i === m.bins.length - 1 && i > 0) return value(b.from) + '+' + scale[1];
+      return (b.to - b.from > 1 ? value(b.from) + '–' + value(b.to - 1) : value(b.from)) + scale[1];
+    }
+    function bars(key, colour) { return { type: 'bar', barGap: '-100%', barCategoryGap: '16%', itemStyle: { color: colour, borderRadius: [3, 3, 0, 0] }, data: m.bins.map(function (b) { return b[key]; }) }; }
     draw(id, {
-      grid: { left: 4, right: 12, top: 34, bottom: 8, containLabel: true }, legend: { top: 0, left: 0, itemWidth: 12, itemHeight: 12 }, tooltip: { trigger: 'axis', axisPointer: { type: 'shadow' }, formatter: heading },
-      xAxis: { type: 'category', data: m.bins.map(function (b) { return b.to - b.from > 1 ? number(b.from) + '–' + number(b.to - 1) : number(b.from); }), axisTick: { show: false }, axisLabel: { color: '#5b6876', hideOverlap: true, formatter: function (s) { return s.split('–')[0]; } } },
-      yAxis: axis(el.clientWidth),
-      series: [
-        { name: words[l].before, type: 'bar', barGap: '-100%', barCategoryGap: '18%', itemStyle: { color: colours.before, borderRadius: [3, 3, 0, 0] }, data: m.bins.map(function (b) { return b.before; }) },
-        { name: words[l].after, type: 'bar', itemStyle: { color: colours.train, borderRadius: [3, 3, 0, 0] }, data: m.bins.map(function (b) { return b.after; }) }
-      ]
+      grid: { left: 4, right: 12, top: 12, bottom: 8, containLabel: true },
+      xAxis: { type: 'category', data: m.bins.map(from), axisTick: { show: false }, axisLabel: { color: '#5b6876', hideOverlap: true } },
+      yAxis: axis(el), series: [bars('before', colours.before), bars('after', colours.train)]
     });
-    var q = document.getElementById(id + '-q');
-    if (q) q.textContent = [['p5', '5 %'], ['p50', '50 %'], ['p95', '95 %']].map(function (k) { return k[1] + ': ' + number(m.before[k[0]]) + ' → ' + number(m.after[k[0]]); }).join('   ·   ');
+    function rest() {
+      text.textContent = ['p5', 'p50', 'p95'].map(function (k) { return k.slice(1) + ' % ≤ ' + value(m.before[k]) + scale[1] + ' → ' + value(m.after[k]) + scale[1]; }).join('  ·  ');
+    }
+    var chart = open(id), l = words[lang()];
+    chart.off('mouseover'); chart.off('mouseout');
+    chart.on('mouseover', function (p) { var b = m.bins[p.dataIndex]; text.textContent = span(b, p.dataIndex) + ': ' + l.before + ' ' + number(b.before) + ' → ' + l.after + ' ' + number(b.after); });
+    chart.on('mouseout', rest);
+    rest();
   }
   var select = document.getElementById('measure');
   function options() {
@@ -74,8 +72,11 @@
     data.measures.forEach(function (m) { var o = document.createElement('option'); o.textContent = m[lang()]; select.appendChild(o); });
     select.selectedIndex = at;
   }
-  function all() { options(); reasons(); languages(); histogram('lengths', 0); histogram('spread', select.selectedIndex); }
-  function speak(l) { root.lang = l; document.title = document.querySelector('h1 .' + l).textContent; all(); }
+  function speak(l) {
+    root.lang = l;
+    document.title = document.querySelector('h1 .' + l).textContent;
+    options(); reasons(); languages(); histogram('lengths', 0); histogram('spread', select.selectedIndex);
+  }
 
   select.addEventListener('change', function () { histogram('spread', select.selectedIndex); });
   document.querySelector('button.lang').addEventListener('click', function () { speak(lang() === 'ko' ? 'en' : 'ko'); });
