@@ -79,29 +79,48 @@ func (m *meter) take(until unit.Instant) {
 	}
 }
 
+// flushAtOnce bounds the batches on their way at once: the writer makes them
+// durable together, so many keys cost little more than one.
+const flushAtOnce = 64
+
 // flush records what was used and returns how many batches could not be. They
-// are kept and tried again.
+// are kept, under their names, and tried again.
 func (g *Gateway) flush(ctx context.Context) int {
 	m := &g.meter
 	m.flushing.Lock()
 	defer m.flushing.Unlock()
 	m.take(g.Now())
-	for len(m.batches) > 0 {
-		b := m.batches[0]
-		_, err := g.Writer.Do(ctx, writer.Order{By: centre.Controller, Key: b.name, Command: centre.MeterTokens{Metered: b.metered}})
-		var refusal interface{ Code() string }
-		switch {
-		case errors.As(err, &refusal):
-			// It would be refused for ever, and it must not stand in the others' way.
-			g.Log.Error("tokens not metered", "endpoint", b.metered.Endpoint, "key", b.metered.Key,
-				"prompt", b.metered.Prompt, "completion", b.metered.Completion, "err", err)
-		case err != nil:
-			if ctx.Err() == nil {
-				g.Log.Warn("tokens not metered yet", "batches", len(m.batches), "err", err)
-			}
-			return len(m.batches)
+	var left []batch
+	for group := range slices.Chunk(m.batches, flushAtOnce) {
+		kept := make([]bool, len(group))
+		var all sync.WaitGroup
+		for i, b := range group {
+			all.Go(func() { kept[i] = !g.record(ctx, b) })
 		}
-		m.batches = m.batches[1:]
+		all.Wait()
+		for i, b := range group {
+			if kept[i] {
+				left = append(left, b)
+			}
+		}
 	}
-	return 0
+	m.batches = left
+	return len(left)
+}
+
+// record puts a batch into the ledger; false when it must be tried again.
+func (g *Gateway) record(ctx context.Context, b batch) bool {
+	_, err := g.Writer.Do(ctx, writer.Order{By: centre.Controller, Key: b.name, Command: centre.MeterTokens{Metered: b.metered}})
+	var refusal interface{ Code() string }
+	switch {
+	case err == nil:
+		return true
+	case errors.As(err, &refusal):
+		// It would be refused for ever: an operator has to see what it was.
+		g.Log.Error("tokens not metered", "endpoint", b.metered.Endpoint, "key", b.metered.Key, "requests", b.metered.Requests,
+			"prompt", b.metered.Prompt, "completion", b.metered.Completion, "err", err)
+		return true
+	}
+	g.Log.Warn("tokens not metered yet", "endpoint", b.metered.Endpoint, "key", b.metered.Key, "err", err)
+	return false
 }
