@@ -245,7 +245,7 @@ func (s *script) finishCommand(a *args) Command {
 	f.ExitCode = int(a.number("exit", 0))
 	c := FinishJob{Finished: f}
 	j, _ := s.state.Jobs.Get(id)
-	scores := a.list("scores", "")
+	scores, statement := a.list("scores", ""), a.get("statement", j.Stage)
 	if j.Stage == "" || f.State != job.Succeeded {
 		return c
 	}
@@ -254,10 +254,10 @@ func (s *script) finishCommand(a *args) Command {
 		name = j.Stage
 	}
 	c.Finished.Outputs = []job.Output{{Name: name, Tree: unit.DigestOf([]byte(string(id) + name)), Size: 100}}
-	if a.get("statement", "") == "none" {
+	if statement == "none" {
 		return c
 	}
-	c.Statement = &factory.Statement{Stage: a.get("statement", j.Stage)}
+	c.Statement = &factory.Statement{Stage: statement}
 	for _, word := range scores {
 		name, value, _ := strings.Cut(word, ":")
 		score, err := unit.ParseMicro(value)

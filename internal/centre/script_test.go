@@ -57,9 +57,16 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// failer is what testing and rapid both give.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // script is a centre that is played line by line.
 type script struct {
-	t       testing.TB
+	t       failer
 	state   *State
 	at      unit.Instant
 	entries [][]byte
@@ -67,7 +74,7 @@ type script struct {
 	out     strings.Builder
 }
 
-func newScript(t testing.TB) *script {
+func newScript(t failer) *script {
 	return &script{t: t, state: new(State), at: 1_000_000}
 }
 
@@ -92,7 +99,7 @@ func (s *script) play(text string) string {
 
 // args is one command line: bare words, and key=value.
 type args struct {
-	t     testing.TB
+	t     failer
 	line  string
 	words []string
 	named map[string]string
@@ -162,7 +169,7 @@ func (a *args) credits(name, otherwise string) unit.Credits {
 
 func (a *args) span(name, otherwise string) unit.Span { return parseSpan(a.t, a.get(name, otherwise)) }
 
-func parseSpan(t testing.TB, text string) unit.Span {
+func parseSpan(t failer, text string) unit.Span {
 	units := map[byte]unit.Span{'s': unit.Second, 'm': unit.Minute, 'h': unit.Hour, 'd': unit.Day}
 	n, err := strconv.ParseInt(text[:len(text)-1], 10, 64)
 	if err != nil || units[text[len(text)-1]] == 0 {
@@ -191,6 +198,9 @@ func (s *script) line(line string) {
 		run, stage := a.word(1), a.word(2)
 		s.do(by, "", s.command(s.parse("stage "+run+" "+stage)))
 		id := string(s.lastJob())
+		if id == "" {
+			return // refused, and there is no other job either
+		}
 		for _, step := range []string{"place " + id, "start " + id} {
 			s.do(by, "", s.command(s.parse(step)))
 		}
@@ -299,7 +309,7 @@ var hidden = []string{"recipe", "text", "params", "ledger_key", "model_key", "de
 	"release", "bundle", "passport", "signer", "tree", "hold", "from", "until", "since", "opens", "closes", "recorded", "enforce"}
 
 // short writes an event's fields in their order, without what is empty.
-func short(t testing.TB, e Event) string {
+func short(t failer, e Event) string {
 	data, err := json.Marshal(e)
 	if err != nil {
 		t.Fatal(err)
