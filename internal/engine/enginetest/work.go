@@ -62,6 +62,7 @@ var behaviours = map[string]func(args []string) (int, error){
 	"cpus":      func([]string) (int, error) { return runtime.NumCPU(), nil },
 	"devices":   devices,
 	"watch":     watch,
+	"beat":      beat,
 }
 
 func exit(args []string) (int, error) { return strconv.Atoi(args[0]) }
@@ -148,17 +149,9 @@ func stubborn([]string) (int, error) {
 
 // orphans ends at once and leaves processes behind in sessions of their own,
 // which go on writing to keep/beat.
-func orphans(args []string) (int, error) {
-	if len(args) > 0 {
-		for {
-			if err := os.WriteFile("keep/beat", []byte(time.Now().String()), 0o644); err != nil {
-				return 0, err
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-	}
+func orphans([]string) (int, error) {
 	for range 3 {
-		child := exec.Command(os.Args[0], Word, "orphans", "beat")
+		child := exec.Command(os.Args[0], Word, "beat")
 		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if err := child.Start(); err != nil {
 			return 0, err
@@ -171,6 +164,19 @@ func orphans(args []string) (int, error) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	return 0, errors.New("the children did not start")
+}
+
+// beat writes the time to keep/beat for ever.
+func beat([]string) (int, error) {
+	for i := 0; ; i++ {
+		if err := os.WriteFile("keep/beat", []byte(time.Now().String()), 0o644); err != nil {
+			return 0, err
+		}
+		if i == 0 {
+			fmt.Println("ready")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // watch answers 0 if the file does not change any more.

@@ -84,13 +84,17 @@ func bubblewrap(l launch, env []string) (*exec.Cmd, error) {
 	if !l.Task.Network {
 		args = append(args, "--unshare-net")
 	}
+	scratch := func(dir string, bytes int64) {
+		args = append(args, "--perms", "1777", "--size", fmt.Sprint(bytes), "--tmpfs", dir)
+	}
 	args = append(args, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev")
+	scratch("/dev/shm", sharedBytes(l))
 	for _, node := range l.DeviceNodes {
 		args = append(args, "--dev-bind-try", node, node)
 	}
 	for _, dir := range scratchPlaces {
 		if realFolder(dir) {
-			args = append(args, "--perms", "1777", "--tmpfs", dir)
+			scratch(dir, scratchBytesMax)
 		}
 	}
 	for _, dir := range hidden(l) {
@@ -289,7 +293,7 @@ func furnishMounts(l launch) error {
 	for _, dir := range places {
 		m.empty(dir, hiddenBytesMax, 0o755)
 	}
-	furnishDevices(m, nodes, l.Task.Memory)
+	furnishDevices(m, nodes, sharedBytes(l))
 	for _, path := range show {
 		m.bind(path, path, false)
 	}
@@ -306,6 +310,14 @@ func furnishMounts(l launch) error {
 	return m.err
 }
 
+// sharedBytes is the size of /dev/shm, where processes of one work meet.
+func sharedBytes(l launch) int64 {
+	if l.Task.Memory > 0 {
+		return int64(l.Task.Memory)
+	}
+	return scratchBytesMax
+}
+
 // deviceNodes lists the files in /dev that work sees.
 func deviceNodes(l launch) []string {
 	list := []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"}
@@ -319,7 +331,7 @@ func deviceNodes(l launch) []string {
 
 // furnishDevices makes a /dev with what every program needs, and the devices
 // that the work was given: it cannot open another's.
-func furnishDevices(m *mounter, nodes []string, memory unit.Bytes) {
+func furnishDevices(m *mounter, nodes []string, shared int64) {
 	m.empty("/dev", deviceBytesMax, 0o755)
 	for _, node := range nodes {
 		if m.err == nil {
@@ -331,10 +343,7 @@ func furnishDevices(m *mounter, nodes []string, memory unit.Bytes) {
 			m.do("make "+dir, os.Mkdir(dir, 0o755))
 		}
 	}
-	if memory <= 0 {
-		memory = scratchBytesMax
-	}
-	m.empty("/dev/shm", int64(memory), 0o1777)
+	m.empty("/dev/shm", shared, 0o1777)
 	if m.err == nil {
 		m.do("mount /dev/pts", unix.Mount("devpts", "/dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620"))
 	}

@@ -34,9 +34,11 @@ type vendor struct {
 	argv     [][]string // the first tool that this machine has is asked
 	parse    func([]byte) ([]card, error)
 	variable string            // environment variable that lists visible devices
+	visible  string            // one device in that list where its tool gives no id, %d its number
 	shared   []string          // files in /dev that each of its devices needs
 	node     string            // file in /dev of one device, %d its number
 	chips    map[string]string // product to chip, where it is not in the name
+	model    *regexp.Regexp    // finds the chip in a product's long name
 }
 
 // card is one device as its tool names it.
@@ -62,6 +64,7 @@ var vendors = []vendor{
 	{
 		name: "amd", argv: [][]string{{"rocm-smi", "--showproductname", "--json"}}, parse: parseROCm,
 		variable: "ROCR_VISIBLE_DEVICES", shared: []string{"/dev/kfd", "/dev/dri"},
+		model: regexp.MustCompile(`(?i)\bMI\d+[A-Z]*\b`),
 	},
 	{
 		name: "habana", argv: [][]string{{"hl-smi", "-Q", "index,name,module_id", "-f", "csv,noheader"}}, parse: parseCSV,
@@ -77,7 +80,7 @@ var vendors = []vendor{
 	{
 		name: "furiosa", argv: [][]string{{"furiosa-smi", "info"}},
 		parse:    parseLines(`^\|\s*(?P<product>\w+)\s*\|\s*npu(?P<index>\d+)\s*\|`),
-		variable: "FURIOSA_DEVICES", shared: []string{"/dev/rngd"},
+		variable: "FURIOSA_DEVICES", visible: "npu:%d", shared: []string{"/dev/rngd"},
 	},
 	{
 		name: "huawei", argv: [][]string{{"npu-smi", "info", "-m"}},
@@ -157,7 +160,9 @@ func (v vendor) devices(cards []card) []device {
 			Device:   fleet.Device{ID: prefix + strconv.Itoa(c.index), Chip: v.chip(c.product)},
 			variable: v.variable, value: c.id, nodes: append([]string{}, v.shared...),
 		}
-		if d.value == "" {
+		if d.value == "" && v.visible != "" {
+			d.value = fmt.Sprintf(v.visible, c.index)
+		} else if d.value == "" {
 			d.value = strconv.Itoa(c.index)
 		}
 		if v.node != "" {
@@ -195,6 +200,11 @@ const chipBytesMax = 60
 func (v vendor) chip(product string) fleet.Chip {
 	if chip, ok := v.chips[product]; ok {
 		return fleet.Chip(v.name + "-" + chip)
+	}
+	if v.model != nil {
+		if model := v.model.FindString(product); model != "" {
+			product = model
+		}
 	}
 	name := strings.ToLower(productNoise.ReplaceAllString(product, " "))
 	words := strings.FieldsFunc(name, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') })

@@ -262,6 +262,9 @@ func (e *Engine) devices(ctx context.Context) []device {
 	return e.found
 }
 
+// Folder is where an attempt is kept, for operators who look by hand.
+func (e *Engine) Folder(a engine.Attempt) string { return e.dir(a) }
+
 // Changed yields a signal after something may have changed.
 func (e *Engine) Changed() <-chan struct{} { return e.changed }
 
