@@ -325,6 +325,13 @@ func (c RegisterDataset) decide(d *decision) error {
 	if err != nil {
 		return err
 	}
+	// Bytes keep the label they have here: to register them again does not
+	// lower it, and what others registered is theirs.
+	read, err := d.inputsLabel(c.Org, []job.Input{{Tree: e.Tree}})
+	if err != nil {
+		return &party.FieldError{Field: "tree", Problem: "belongs to another organisation and is not public"}
+	}
+	e.Label = e.Label.Join(read)
 	request := policy.Resource{Kind: "Dataset", ID: string(e.ID), Org: string(c.Org), Label: e.Label}
 	if err := d.s.May(d.at, d.actor.ID, "registerDataset", request); err != nil {
 		return err

@@ -167,7 +167,15 @@ func (s *script) workCommand(a *args) Command {
 	case "submit":
 		label := policy.Label{Class: policy.Class(a.get("class", "")), Residency: a.list("residency", "")}
 		slots := int(a.number("slots", 1))
-		return SubmitJob{job.Spec{Name: a.get("name", "work"), Grant: grant.ID(a.get("grant", "")), Argv: []string{"true"}, Chip: fleet.Chip(a.get("chip", "cpu-slot")),
+		var inputs []job.Input
+		for i, name := range a.list("reads", "") { // a dataset's name, or a job's id and its output's name
+			tree := unit.DigestOf([]byte("tree of " + name))
+			if strings.HasPrefix(name, "J") {
+				tree = unit.DigestOf([]byte(name))
+			}
+			inputs = append(inputs, job.Input{Name: fmt.Sprint("in", i), Tree: tree})
+		}
+		return SubmitJob{job.Spec{Inputs: inputs, Name: a.get("name", "work"), Grant: grant.ID(a.get("grant", "")), Argv: []string{"true"}, Chip: fleet.Chip(a.get("chip", "cpu-slot")),
 			CountMin: int(a.number("min", int64(slots))), Count: slots, Memory: unit.Bytes(a.number("memory", 1)) << 30, Network: a.get("network", "") == "yes",
 			TimeLimit: a.span("limit", "1h"), Label: label}}
 	case "stop":

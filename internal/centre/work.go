@@ -32,6 +32,11 @@ func (c SubmitJob) decide(d *decision) error {
 	if c.Label, err = policy.MakeLabel(string(c.Label.Class), c.Label.Residency); err != nil {
 		return &party.FieldError{Field: "label", Problem: err.Error()}
 	}
+	read, err := d.inputsLabel(g.Org, c.Inputs)
+	if err != nil {
+		return err
+	}
+	c.Label = c.Label.Join(read)
 	id, err := d.submit(c.Spec, g.Org)
 	d.made = string(id)
 	return err
