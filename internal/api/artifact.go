@@ -2,10 +2,13 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -257,4 +260,67 @@ func (r countedReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	r.sent(n)
 	return n, err
+}
+
+// Download writes the files listed below path into dir, checking each against
+// its digest; what is there already with the right digest is not fetched again.
+func Download(ctx context.Context, c *Client, path, dir string, progress func(done, total int64)) (artifact.Tree, error) {
+	var tree artifact.Tree
+	if err := c.Get(ctx, path+"/files", &tree); err != nil {
+		return tree, err
+	}
+	done, total := int64(0), int64(tree.Size())
+	for _, file := range tree.Files {
+		if err := artifact.CheckPath(file.Path); err != nil {
+			return tree, err // a centre must not write outside of dir
+		}
+		to := filepath.Join(dir, filepath.FromSlash(file.Path))
+		if err := download(ctx, c, path, file, to); err != nil {
+			return tree, fmt.Errorf("download %s: %w", file.Path, err)
+		}
+		done += int64(file.Size)
+		progress(done, total)
+	}
+	return tree, nil
+}
+
+func download(ctx context.Context, c *Client, path string, file artifact.File, to string) error {
+	if found, err := digestOf(to); err == nil && found == file.Digest {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	stream, err := c.Stream(ctx, path+"/file?path="+url.QueryEscape(file.Path))
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	temp, err := os.CreateTemp(filepath.Dir(to), ".download-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name()) // gone once renamed
+	hash := sha256.New()
+	_, err = io.Copy(io.MultiWriter(temp, hash), stream)
+	if err = errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close()); err != nil {
+		return err
+	}
+	if found := unit.NewDigest([sha256.Size]byte(hash.Sum(nil))); found != file.Digest {
+		return &artifact.CorruptError{Digest: file.Digest, Found: found}
+	}
+	return os.Rename(temp.Name(), to)
+}
+
+func digestOf(path string) (unit.Digest, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, file); err != nil {
+		return "", err
+	}
+	return unit.NewDigest([sha256.Size]byte(hash.Sum(nil))), nil
 }

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"path"
+	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -67,7 +69,9 @@ func New(mux *http.ServeMux, c Config) *Server {
 	config.OpenAPIPath = Prefix + "/openapi"
 	config.DocsPath = ""
 	config.SchemasPath = Prefix + "/schemas"
+	config.CreateHooks = nil // answers carry what they say and no links to schemas
 	config.Info.Description = "One centre's API. Send a key as a bearer token; send Idempotency-Key to make a change safe to repeat."
+	config.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer"}}
 	s := &Server{Config: c}
 	s.api = humago.New(mux, config)
@@ -79,6 +83,21 @@ func New(mux *http.ServeMux, c Config) *Server {
 	s.artifactRoutes()
 	s.ledgerRoutes(mux)
 	return s
+}
+
+// schemaName names a type in the OpenAPI document: this package's own by their
+// name, those of the subjects with their package before it, since api.Grant is
+// grant.Grant and more.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	subject := path.Base(t.PkgPath())
+	if t.Name() == "" || subject == "api" || subject == "." {
+		return name
+	}
+	return strings.ToUpper(subject[:1]) + subject[1:] + name
 }
 
 type authorKey struct{}

@@ -280,7 +280,7 @@ func (v *verifier) centre(ctx context.Context, dir string) (string, error) {
 		state.Apply(entry)
 		return nil
 	}
-	report, err := proof.VerifyLedger(ctx, src, options)
+	report, err := src.Verify(ctx, options)
 	if err != nil {
 		return "", err
 	}

@@ -58,6 +58,7 @@ func (s *settings) tenantCommands() []*cobra.Command {
 				column[api.Endpoint]{"job", func(v api.Endpoint) string { return string(v.Job) }},
 				column[api.Endpoint]{"requests", endpointRequests},
 				column[api.Endpoint]{"tokens", endpointTokens}),
+			s.endpointOpen(),
 			changing(s, "close", "/endpoints", "close", "End an endpoint", func() any { return api.Empty{} })),
 		s.chat(),
 	}

@@ -66,10 +66,7 @@ func train(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	log := &lossWriter{w: w}
-	if log.found, err = w.found(); err != nil {
-		return err
-	}
+	log := &lossWriter{w: w, found: w.found()}
 	defer log.close()
 	config.Workers = w.slots
 	config.CheckpointFolder = w.path(keepFolder, checkpointFolder)
@@ -95,28 +92,28 @@ func train(ctx context.Context, w *work) error {
 	return w.writeJSON(filepath.Join(outputFolder, trainingOutput, trainingReport), TrainingReport{report, log.attempts})
 }
 
-// found looks at what an earlier attempt left: its newest checkpoint, which
-// training goes on from, and when it last got a step further.
-func (w *work) found() (Begun, error) {
+// found looks at when an earlier attempt, if there was one, last got a step
+// further.
+func (w *work) found() Begun {
 	b := Begun{At: unit.Instant(time.Now().UnixMilli())}
 	if info, err := os.Stat(w.path(keepFolder, lossLog)); err == nil {
 		b.Stopped = min(unit.Instant(info.ModTime().UnixMilli()), b.At)
 	}
-	path, err := lm.LatestCheckpoint(w.path(keepFolder, checkpointFolder))
-	if err != nil || path == "" {
-		return b, err
-	}
-	file, err := os.Open(path)
+	return b
+}
+
+// checkpointDigest names the checkpoint that training went on from.
+func (w *work) checkpointDigest(step int) (unit.Digest, error) {
+	file, err := os.Open(lm.CheckpointPath(w.path(keepFolder, checkpointFolder), step))
 	if err != nil {
-		return b, err
+		return "", err
 	}
 	defer file.Close()
 	hash := sha256.New()
 	if _, err := io.Copy(hash, file); err != nil {
-		return b, err
+		return "", err
 	}
-	b.Checkpoint = unit.NewDigest([sha256.Size]byte(hash.Sum(nil)))
-	return b, nil
+	return unit.NewDigest([sha256.Size]byte(hash.Sum(nil))), nil
 }
 
 // encode turns the corpus into one row of tokens, each document between its
@@ -220,8 +217,11 @@ func (l *lossWriter) noteAttempt(step int) error {
 	number, _ := strconv.Atoi(os.Getenv("GAON_ATTEMPT"))
 	begun := l.found
 	begun.Attempt, begun.Step = number, step
-	if step == 0 {
-		begun.Checkpoint = ""
+	if step > 0 {
+		var err error
+		if begun.Checkpoint, err = l.w.checkpointDigest(step); err != nil {
+			return err
+		}
 	}
 	line, err := json.Marshal(begun)
 	if err != nil {
