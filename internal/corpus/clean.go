@@ -63,7 +63,7 @@ func Clean(text string) (string, int) {
 			b.WriteRune(r)
 		}
 	}
-	return b.String(), removed
+	return norm.NFC.String(b.String()), removed // what was apart may now stand together and compose
 }
 
 // isClean is the fast way out: most text has nothing to take away.
