@@ -82,6 +82,9 @@ func (b *Book) Report(id NodeID, node Node) (NodeReported, bool, error) {
 	if err := party.CheckCountry("country", node.Country); err != nil {
 		return NodeReported{}, false, err
 	}
+	if node.Memory < 0 {
+		return NodeReported{}, false, &party.FieldError{Field: "memory", Problem: "must not be negative"}
+	}
 	if len(node.Devices) > devicesMax {
 		return NodeReported{}, false, &party.FieldError{Field: "devices", Problem: fmt.Sprintf("%d of them, at most %d on one node", len(node.Devices), devicesMax)}
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/gaon-ai/gaon/internal/table"
@@ -144,8 +145,11 @@ func CheckName(field, name string) error {
 		return &FieldError{field, "is not valid UTF-8"}
 	case utf8.RuneCountInString(name) > nameRunesMax:
 		return &FieldError{field, fmt.Sprintf("is longer than %d characters", nameRunesMax)}
-	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }):
 		return &FieldError{field, "contains control characters"}
+	case strings.ContainsFunc(name, func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }):
+		// They make a name look like another one.
+		return &FieldError{field, "contains characters that turn the direction of writing"}
 	}
 	return nil
 }
