@@ -57,6 +57,17 @@ func (b *Book) Register(id ID, d Dataset) (Registered, error) {
 	if err := party.CheckName("licence", d.Licence); err != nil {
 		return Registered{}, err
 	}
+	if err := party.CheckName("consent", d.Consent); err != nil {
+		return Registered{}, err
+	}
+	for _, count := range []struct {
+		name  string
+		value int64
+	}{{"files", d.Files}, {"size", int64(d.Size)}} {
+		if count.value < 0 {
+			return Registered{}, &party.FieldError{Field: count.name, Problem: "must not be negative"}
+		}
+	}
 	if d.Purpose != Training && d.Purpose != Evaluation {
 		return Registered{}, &party.FieldError{Field: "purpose", Problem: fmt.Sprintf("%q: want training or evaluation", d.Purpose)}
 	}
