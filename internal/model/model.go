@@ -252,7 +252,9 @@ func (b *Book) ApplyEndpointClosed(e EndpointClosed) {
 	endpoint, _ := b.Endpoints.Get(e.ID)
 	endpoint.State, endpoint.Reason = Closed, e.Reason
 	b.Endpoints.Put(e.ID, endpoint)
-	b.Names.Delete(endpoint.Name)
+	if holder, _ := b.Names.Get(endpoint.Name); holder == e.ID {
+		b.Names.Delete(endpoint.Name)
+	}
 }
 
 // ApplyMetered adds the tokens.
