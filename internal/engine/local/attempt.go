@@ -202,6 +202,7 @@ func (e *Engine) plan(ctx context.Context, at *attempt, t engine.Task) (launch, 
 		Version: launchVersion, Task: t, Argv: slices.Clone(t.Argv),
 		Program: e.config.Program, Sandbox: e.config.Sandbox, Hide: e.config.Hide, Show: e.config.Show,
 		Work: filepath.Join(at.dir, workFolder), Keep: e.keep(t.Job), LogBytesMax: int64(e.config.LogBytesMax),
+		LimitGrace: e.config.LimitGrace,
 	}
 	if os.Geteuid() == 0 && e.config.Sandbox != SandboxNone {
 		l.UserID = e.config.UserID

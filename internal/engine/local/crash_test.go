@@ -195,6 +195,7 @@ func processesOf(t *testing.T) map[int]bool {
 // TestKilledSupervisor: an attempt whose supervisor was killed is lost, and
 // nothing of it runs when it is said to be.
 func TestKilledSupervisor(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{local.SandboxNamespaces, local.SandboxBubblewrap, local.SandboxNone} {
 		for _, restart := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, restart %v", kind, restart), func(t *testing.T) {

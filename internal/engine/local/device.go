@@ -143,7 +143,11 @@ func runTool(ctx context.Context, path string, args []string) ([]byte, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	out, err := io.ReadAll(io.LimitReader(pipe, toolBytesMax))
+	out, err := io.ReadAll(io.LimitReader(pipe, toolBytesMax+1))
+	if len(out) > toolBytesMax {
+		cancel() // it would wait for a reader
+		err = fmt.Errorf("it prints more than %d bytes", toolBytesMax)
+	}
 	return out, errors.Join(err, cmd.Wait())
 }
 

@@ -45,6 +45,7 @@ type launch struct {
 	CPUs        []int       `json:"cpus"`    // affinity; empty: any
 	DeviceNodes []string    `json:"devices"` // files in /dev
 	LogBytesMax int64       `json:"log_bytes_max"`
+	LimitGrace  unit.Span   `json:"limit_grace"`
 }
 
 const launchVersion = 1

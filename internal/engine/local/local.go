@@ -71,12 +71,16 @@ type Config struct {
 	UserID int
 	// LogBytesMax bounds each stream of an attempt: 64 MiB by default.
 	LogBytesMax unit.Bytes
+	// LimitGrace is how long work has between SIGTERM and SIGKILL at its time
+	// limit: 10 seconds by default.
+	LimitGrace unit.Span
 
 	Log *slog.Logger
 }
 
 const (
 	logBytesMaxDefault = 64 << 20
+	limitGraceDefault  = 10 * unit.Second
 	nobody             = 65534
 	devicesFresh       = 30 * time.Second // how long a look at the devices counts as now
 )
@@ -216,6 +220,9 @@ func (c *Config) complete() error {
 	}
 	if c.LogBytesMax <= 0 {
 		c.LogBytesMax = logBytesMaxDefault
+	}
+	if c.LimitGrace <= 0 {
+		c.LimitGrace = limitGraceDefault
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -17,10 +17,10 @@ import (
 // TestMain lets this binary be its own supervisor and its own work.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "supervise" {
-		os.Exit(local.Supervise(os.Args[2]))
+		enginetest.Exit(local.Supervise(os.Args[2]))
 	}
 	if len(os.Args) == 3 && os.Args[1] == ownerWord {
-		os.Exit(own(os.Args[2]))
+		enginetest.Exit(own(os.Args[2]))
 	}
 	enginetest.Work()
 	flag.Parse()
@@ -93,6 +93,7 @@ func instance(c local.Config) func(t *testing.T) enginetest.Instance {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{local.SandboxNamespaces, local.SandboxBubblewrap, local.SandboxNone} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

@@ -64,6 +64,7 @@ func TestEnforce(t *testing.T) {
 
 // TestConfined: what a hostile script tries, and what it may do.
 func TestConfined(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{local.SandboxNamespaces, local.SandboxBubblewrap} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -243,12 +244,14 @@ func TestShow(t *testing.T) {
 // those that ignore being asked.
 func TestTimeLimitOfMany(t *testing.T) {
 	t.Parallel()
-	e := open(t, config(t))
+	c := config(t)
+	c.LimitGrace = unit.Second
+	e := open(t, c)
 	o, _ := shell(t, e, "trap '' TERM; for i in $(seq 20); do (while :; do sleep 0.1; date > keep/beat; done) & done; wait", func(w *engine.Task) {
 		w.TimeLimit = unit.Second / 2
 		w.Job = "J1"
 	})
-	if o.ExitCode != 128+9 || !strings.Contains(o.Reason, "time limit") || o.Ended.Sub(o.Started) < 10*unit.Second {
+	if o.ExitCode != 128+9 || !strings.Contains(o.Reason, "time limit") || o.Ended.Sub(o.Started) < 3*unit.Second/2 {
 		t.Fatalf("observation %+v, want a kill after the grace", o)
 	}
 	beat := filepath.Join(e.Folder(o.Attempt), "..", "keep", "beat")

@@ -23,9 +23,8 @@ import (
 
 const (
 	tick           = 100 * time.Millisecond
-	limitGrace     = 10 * unit.Second // between SIGTERM and SIGKILL at the time limit
-	unheardMax     = 5 * time.Second  // for the inside to obey before it is killed itself
-	drainMax       = 2 * time.Second  // for the last output after the end
+	unheardMax     = 5 * time.Second // for the inside to obey before it is killed itself
+	drainMax       = 2 * time.Second // for the last output after the end
 	reportBytesMax = 64 << 10
 )
 
@@ -211,7 +210,7 @@ func (s *supervisor) follow(signals <-chan os.Signal) report {
 			return r
 		case <-signals:
 			s.leaving = true
-			s.terminate(now().Add(limitGrace))
+			s.terminate(now().Add(s.launch.LimitGrace))
 		case <-ticker.C:
 			s.look()
 		}
@@ -230,7 +229,7 @@ func (s *supervisor) look() {
 	limit := s.launch.Task.TimeLimit
 	if limit > 0 && s.killAt == 0 && now().Sub(s.began.Started) >= limit {
 		s.reason = fmt.Sprintf("time limit of %s reached", limit)
-		s.terminate(now().Add(limitGrace))
+		s.terminate(now().Add(s.launch.LimitGrace))
 	}
 	if s.killAt == 0 || now() < s.killAt {
 		return
