@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -105,7 +106,7 @@ anyone can verify.`,
 	flags.StringVar(&s.data, "data", envOr("GAON_DATA", "gaon-data"), "folder of the local centre")
 	flags.StringVar(&s.server, "server", os.Getenv("GAON_SERVER"), "address of the centre (default: the local one)")
 	flags.StringVar(&s.lang, "lang", "", "language of what is shown, ko or en (default: by LANG)")
-	flags.StringVarP(&s.output, "output", "o", "table", "how answers are printed: table, json or yaml")
+	flags.StringVarP(&s.output, "output", "o", "table", "how answers are printed: table, json, yaml, or id for ids alone")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return s.check() }
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w\nhint: see %s --help", err, c.CommandPath())}
@@ -134,8 +135,8 @@ func envOr(name, otherwise string) string {
 }
 
 func (s *settings) check() error {
-	if s.output != "table" && s.output != "json" && s.output != "yaml" {
-		return &usageError{fmt.Errorf("output %q: want table, json or yaml", s.output)}
+	if !slices.Contains([]string{"table", "json", "yaml", "id"}, s.output) {
+		return &usageError{fmt.Errorf("output %q: want table, json, yaml or id", s.output)}
 	}
 	switch s.lang {
 	case "":

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
@@ -10,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gaon-ai/gaon/internal/api"
+	"github.com/gaon-ai/gaon/internal/host"
 	"github.com/gaon-ai/gaon/internal/party"
 	"github.com/gaon-ai/gaon/internal/programme"
 	"github.com/gaon-ai/gaon/internal/unit"
@@ -117,20 +116,13 @@ func (s *settings) personErase() *cobra.Command {
 		}}
 }
 
-// NewSecret makes a secret that cannot be guessed: 256 bits.
-func NewSecret() string {
-	raw := make([]byte, 32)
-	rand.Read(raw) // never fails, by its documentation
-	return "gaon_" + base64.RawURLEncoding.EncodeToString(raw)
-}
-
 func (s *settings) keyAdd() *cobra.Command {
 	var use string
 	var days int
 	c := &cobra.Command{Use: "add PERSON", Short: "Make a key for a person and print it once", Args: exactly("PERSON"),
 		Example: "  gaon key add P9 --use inference --days 30",
 		RunE: func(c *cobra.Command, args []string) error {
-			secret := NewSecret()
+			secret := host.NewSecret()
 			body := api.NewKey{Person: party.PersonID(args[0]), Use: use, Secret: unit.DigestOf([]byte(secret))}
 			if days > 0 {
 				body.Until = unit.Instant(time.Now().AddDate(0, 0, days).UnixMilli())
@@ -141,6 +133,10 @@ func (s *settings) keyAdd() *cobra.Command {
 			}
 			made, err := client.Post(c.Context(), "/keys", "", body)
 			if err != nil {
+				return err
+			}
+			if s.output == "id" {
+				_, err = fmt.Fprintln(c.OutOrStdout(), secret) // what scripts want of a new key
 				return err
 			}
 			if s.output != "table" {

@@ -2,10 +2,11 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -14,28 +15,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gaon-ai/gaon/internal/api"
+	"github.com/gaon-ai/gaon/internal/host"
 	"github.com/gaon-ai/gaon/internal/unit"
 )
-
-// Access is how a local user reaches the centre: written by gaon up and gaon
-// demo into the data folder, readable by that user alone.
-type Access struct {
-	Address string `json:"address"`
-	Key     string `json:"key"`
-}
-
-// accessFile is the access file's name in the data folder.
-const accessFile = "user.json"
 
 // client connects to the centre that the flags, the environment or the data
 // folder name, in that order.
 func (s *settings) client() (*api.Client, error) {
-	access := Access{}
-	data, err := os.ReadFile(filepath.Join(s.data, accessFile))
-	if err == nil {
-		if err := json.Unmarshal(data, &access); err != nil {
-			return nil, fmt.Errorf("%s: %w\nhint: start the centre again, it writes a new one: gaon up", filepath.Join(s.data, accessFile), err)
-		}
+	access, err := host.ReadAccess(s.data)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
 	if s.server != "" {
 		access.Address = s.server
@@ -44,7 +33,7 @@ func (s *settings) client() (*api.Client, error) {
 		access.Key = key
 	}
 	if access.Address == "" {
-		return nil, fmt.Errorf("no centre is known: there is no %s and neither --server nor GAON_SERVER is set\nhint: start one with: gaon up", filepath.Join(s.data, accessFile))
+		return nil, fmt.Errorf("no centre is known: there is none in %s and neither --server nor GAON_SERVER is set\nhint: start one with: gaon up", s.data)
 	}
 	return api.NewClient(access.Address, access.Key), nil
 }
@@ -57,6 +46,14 @@ type column[V any] struct {
 
 // print writes rows as the user asked for them.
 func printRows[V any](w io.Writer, s *settings, rows []V, columns []column[V]) error {
+	if s.output == "id" {
+		for _, row := range rows {
+			if _, err := fmt.Fprintln(w, columns[0].text(row)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if s.output != "table" {
 		return s.printValue(w, rows)
 	}
@@ -118,6 +115,10 @@ func (s *settings) printValue(w io.Writer, v any) error {
 
 // printMade tells what a change made.
 func (s *settings) printMade(w io.Writer, made api.Made, next string) error {
+	if s.output == "id" {
+		_, err := fmt.Fprintln(w, made.ID)
+		return err
+	}
 	if s.output != "table" {
 		return s.printValue(w, made)
 	}
