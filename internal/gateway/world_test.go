@@ -62,6 +62,8 @@ type world struct {
 	engine  *sockets
 	url     string
 	clock   atomic.Int64
+	disk    *memory.Disk
+	ledger  *memory.Ledger
 	fault   atomic.Pointer[ledger.Fault]
 
 	operator     string
@@ -87,20 +89,9 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	w := &world{T: t, engine: &sockets{dir: dir}, node: "local/here"}
+	w := &world{T: t, engine: &sockets{dir: dir}, disk: memory.NewDisk(), node: "local/here"}
 	w.clock.Store(1_795_000_000_000)
-	log, err := memory.Open(memory.NewDisk(), memory.Config{Key: ledgertest.Key(t), Fault: func(s ledger.Step) error {
-		if f := w.fault.Load(); f != nil {
-			return (*f)(s)
-		}
-		return nil
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if w.writer, err = writer.Open(t.Context(), writer.Config{Ledger: log, Now: w.now}); err != nil {
-		t.Fatal(err)
-	}
+	w.reopen()
 	t.Cleanup(func() { w.writer.Close() })
 	w.found()
 	c := Config{Writer: w.writer, Engines: map[string]engine.Engine{"local": w.engine}, Now: w.now, Log: slog.New(slog.DiscardHandler)}
@@ -114,6 +105,27 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	t.Cleanup(server.Close)
 	w.url = server.URL
 	return w
+}
+
+// reopen is a new life of the centre over the ledger of the last.
+func (w *world) reopen() {
+	w.Helper()
+	if w.ledger != nil {
+		w.ledger.Close()
+	}
+	var err error
+	w.ledger, err = memory.Open(w.disk, memory.Config{Key: ledgertest.Key(w), Fault: func(s ledger.Step) error {
+		if f := w.fault.Load(); f != nil {
+			return (*f)(s)
+		}
+		return nil
+	}})
+	if err != nil {
+		w.Fatal(err)
+	}
+	if w.writer, err = writer.Open(context.Background(), writer.Config{Ledger: w.ledger, Now: w.now}); err != nil {
+		w.Fatal(err)
+	}
 }
 
 func (w *world) now() unit.Instant { return unit.Instant(w.clock.Load()) }
