@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,15 +76,30 @@ func (e *Engine) known(a engine.Attempt) (*attempt, error) {
 	return at, nil
 }
 
-// all lists the attempts started and not forgotten.
+// all lists every attempt in memory.
 func (e *Engine) all() []*attempt {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	list := make([]*attempt, 0, len(e.attempts))
-	for _, at := range e.attempts {
-		list = append(list, at)
+	return slices.Collect(maps.Values(e.attempts))
+}
+
+// alive lists the attempts that the watcher looks at: those not known to have
+// ended. There are few of them however many there ever were.
+func (e *Engine) alive() []*attempt {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Collect(maps.Values(e.live))
+}
+
+// setLive adds an attempt to those the watcher looks at, or takes it away.
+func (e *Engine) setLive(at *attempt, live bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if live {
+		e.live[at.id] = at
+	} else {
+		delete(e.live, at.id)
 	}
-	return list
 }
 
 // find reads from disk which attempts there are.
@@ -105,6 +121,7 @@ func (e *Engine) find() error {
 			at := e.get(engine.Attempt{Job: job.ID(j.Name()), Number: number})
 			at.claimed = true
 			at.forgotten = exists(filepath.Join(at.dir, forgottenFile))
+			e.setLive(at, !at.forgotten)
 		}
 	}
 	return nil
@@ -125,6 +142,7 @@ func (e *Engine) Start(ctx context.Context, t engine.Task) error {
 		// At this point the claim is durable; if we stop here, the watcher of
 		// the next process launches it.
 		at.claimed = true
+		e.setLive(at, true)
 		e.signal()
 	}
 	if at.forgotten || at.supervisor || at.begun() {

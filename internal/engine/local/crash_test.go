@@ -159,6 +159,12 @@ func TestKilledCentre(t *testing.T) {
 // supervisor.
 func supervisorOf(t *testing.T, e *local.Engine, a engine.Attempt) int {
 	t.Helper()
+	return partOf(t, e, a, false)
+}
+
+// partOf finds the supervisor of an attempt, or the process inside.
+func partOf(t *testing.T, e *local.Engine, a engine.Attempt, inside bool) int {
+	t.Helper()
 	for pid := range processesOf(t) {
 		argv, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 		if err != nil {
@@ -166,7 +172,7 @@ func supervisorOf(t *testing.T, e *local.Engine, a engine.Attempt) int {
 		}
 		words := strings.Split(strings.TrimRight(string(argv), "\x00"), "\x00")
 		env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-		if err != nil || strings.Contains(string(env), "GAON_SUPERVISE_STAGE") {
+		if err != nil || strings.Contains(string(env), "GAON_SUPERVISE_STAGE") != inside {
 			continue
 		}
 		if len(words) == 3 && words[1] == "supervise" && words[2] == e.Folder(a) {
@@ -244,6 +250,74 @@ func TestKilledSupervisor(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestKilledInside: when the first process of a sandbox is killed, its work
+// is gone with it and the attempt says why.
+func TestKilledInside(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	c.Sandbox = local.SandboxNamespaces
+	e := open(t, c)
+	a := engine.Attempt{Job: "J1", Number: 1}
+	if err := e.Start(t.Context(), task(a, "gaon", enginetest.Word, "beat")); err != nil {
+		t.Fatal(err)
+	}
+	awaitSaid(t, e, a, "ready")
+	if err := syscall.Kill(partOf(t, e, a, true), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if o := await(t, e, a, engine.Ended, engine.Lost); o.State != engine.Ended || o.ExitCode != 128+9 || !strings.Contains(o.Reason, "without a report") {
+		t.Fatalf("observation %+v", o)
+	}
+	beat := filepath.Join(e.Folder(a), "..", "keep", "beat")
+	before, err := os.Stat(beat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	if after, err := os.Stat(beat); err != nil || !after.ModTime().Equal(before.ModTime()) {
+		t.Fatal("the work lives on")
+	}
+}
+
+// TestReplacedProgram: an attempt claimed by a program that is gone is run by
+// the one that is there.
+func TestReplacedProgram(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	e := open(t, c)
+	a := engine.Attempt{Job: "J1", Number: 1}
+	if err := e.Start(t.Context(), task(a, "gaon", enginetest.Word, "exit", "3")); err != nil {
+		t.Fatal(err)
+	}
+	await(t, e, a, engine.Ended)
+	e.Close()
+	for _, name := range []string{"running.json", "end.json"} {
+		if err := os.Remove(filepath.Join(e.Folder(a), name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(e.Folder(a), "task.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := filepath.EvalSymlinks(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := strings.ReplaceAll(string(data), `"program":"`+program, `"program":"/no/such/build/gaon`)
+	if replaced == string(data) {
+		t.Fatalf("the task does not name %s: %s", program, data)
+	}
+	if err := os.WriteFile(path, []byte(replaced), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e = open(t, c)
+	if o := await(t, e, a, engine.Ended); o.ExitCode != 3 {
+		t.Fatalf("observation %+v", o)
 	}
 }
 

@@ -99,7 +99,8 @@ type Engine struct {
 
 	mu       sync.Mutex
 	attempts map[engine.Attempt]*attempt
-	looked   time.Time // when found was taken
+	live     map[engine.Attempt]*attempt // those the watcher looks at
+	looked   time.Time                   // when found was taken
 	found    []device
 }
 
@@ -130,7 +131,7 @@ func Open(ctx context.Context, config Config) (*Engine, error) {
 		config: config, log: config.Log,
 		jobs: filepath.Join(config.Folder, "jobs"), temp: filepath.Join(config.Folder, "temp"),
 		changed: make(chan struct{}, 1), closing: make(chan struct{}),
-		attempts: map[engine.Attempt]*attempt{},
+		attempts: map[engine.Attempt]*attempt{}, live: map[engine.Attempt]*attempt{},
 	}
 	if err := os.MkdirAll(e.jobs, 0o700); err != nil {
 		return nil, fmt.Errorf("open local engine: %w", err)

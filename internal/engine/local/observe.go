@@ -140,7 +140,7 @@ func (e *Engine) watch() {
 			return
 		case <-ticker.C:
 		}
-		for _, at := range e.all() {
+		for _, at := range e.alive() {
 			if e.attend(at) {
 				e.signal()
 			}
@@ -152,7 +152,8 @@ func (e *Engine) watch() {
 func (e *Engine) attend(at *attempt) bool {
 	at.mu.Lock()
 	defer at.mu.Unlock()
-	if !at.claimed || at.forgotten || at.end != nil {
+	if at.forgotten || at.end != nil {
+		e.setLive(at, false)
 		return false
 	}
 	began := at.began != nil

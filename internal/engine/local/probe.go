@@ -65,7 +65,7 @@ func try(ctx context.Context, c Config, kind string) (findings, error) {
 	}
 	defer removeAll(dir)
 	c.Sandbox = kind
-	e := &Engine{config: c, jobs: dir, temp: temp, looked: time.Now(), attempts: map[engine.Attempt]*attempt{}, changed: make(chan struct{}, 1), log: c.Log}
+	e := &Engine{config: c, jobs: dir, temp: temp, looked: time.Now(), attempts: map[engine.Attempt]*attempt{}, live: map[engine.Attempt]*attempt{}, changed: make(chan struct{}, 1), log: c.Log}
 	at := e.get(engine.Attempt{Job: "probe", Number: 1})
 	task := engine.Task{Attempt: at.id, Argv: []string{"gaon", "supervise", "."}, Memory: 1 << 30, TimeLimit: unit.Span(probeMax / time.Millisecond)}
 	if err := os.MkdirAll(filepath.Join(at.dir, workFolder, "in", "sample"), 0o755); err != nil {

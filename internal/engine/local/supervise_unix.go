@@ -25,6 +25,7 @@ const (
 	tick           = 100 * time.Millisecond
 	unheardMax     = 5 * time.Second // for the inside to obey before it is killed itself
 	drainMax       = 2 * time.Second // for the last output after the end
+	endMax         = 5 * time.Minute // for a full disk to be cleared
 	reportBytesMax = 64 << 10
 )
 
@@ -97,6 +98,7 @@ func (s *supervisor) run() error {
 		return s.end(ending{Ended: now(), ExitCode: cannotStartCode,
 			Reason: fmt.Sprintf("cannot be started: its task is of version %d, this program runs version %d", s.launch.Version, launchVersion)})
 	}
+	s.refreshProgram()
 	if exists(filepath.Join(s.dir, stopFile)) {
 		return s.end(ending{Ended: now(), ExitCode: 128 + int(syscall.SIGTERM), Stopped: true, Reason: "stopped before it began"})
 	}
@@ -107,6 +109,23 @@ func (s *supervisor) run() error {
 	}
 	r := s.follow(signals)
 	return s.conclude(r)
+}
+
+// refreshProgram puts this program in the place of the one that claimed the
+// attempt, if that is gone: it was replaced, or built for one run.
+func (s *supervisor) refreshProgram() {
+	old := s.launch.Program
+	if exists(old) {
+		return
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return
+	}
+	s.launch.Program = program
+	if s.launch.Argv[0] == old {
+		s.launch.Argv[0] = program
+	}
 }
 
 // start runs the inside, records it, and only then tells it to begin.
@@ -196,6 +215,9 @@ func (s *supervisor) listen(from *os.File) {
 		if waitErr != nil {
 			r.Reason += ": " + waitErr.Error()
 		}
+		if status, ok := s.inside.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			r.ExitCode = 128 + int(status.Signal())
+		}
 	}
 	s.reports <- r
 }
@@ -283,7 +305,17 @@ func (s *supervisor) conclude(r report) error {
 	return s.end(end)
 }
 
-func (s *supervisor) end(end ending) error { return writeState(s.dir, endFile, end) }
+// end writes the end down. A full disk is given time to be cleared: without
+// the record the attempt would be lost, and its work done again.
+func (s *supervisor) end(end ending) error {
+	for deadline := time.Now().Add(endMax); ; time.Sleep(time.Second) {
+		err := writeState(s.dir, endFile, end)
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		fmt.Fprintln(os.Stderr, "gaon: supervise:", err)
+	}
+}
 
 func joinReasons(a, b string) string {
 	if a == "" {
