@@ -131,7 +131,8 @@ type Engine interface {
 	Stop(ctx context.Context, a Attempt, grace unit.Span) error
 
 	// Collect stores the outputs of an attempt that has ended and reads its
-	// statement. Collecting again gives the same names.
+	// statement. Collecting again gives the same names. A refusal with the code
+	// attempt.output says that what the work left cannot be taken.
 	Collect(ctx context.Context, a Attempt) (Result, error)
 
 	// Forget removes what an ended attempt left, logs aside. Until the last
@@ -142,7 +143,8 @@ type Engine interface {
 	Logs(ctx context.Context, a Attempt, stream string, offset int64) (io.ReadCloser, error)
 
 	// Progress and Metrics read what the work says of itself; absent is zero.
-	// Metrics returns points from the from-th on.
+	// Metrics returns points from the from-th on, perhaps not all of them at
+	// once: callers ask on from where they are.
 	Progress(ctx context.Context, a Attempt) (Progress, error)
 	Metrics(ctx context.Context, a Attempt, from int) ([]Metric, error)
 

@@ -230,8 +230,10 @@ func (e *Engine) plan(ctx context.Context, at *attempt, t engine.Task) (launch, 
 	}
 	slots := 0
 	found := map[string]device{}
-	for _, d := range e.devices(ctx) {
-		found[d.ID] = d
+	if slices.ContainsFunc(t.Devices, func(d fleet.Device) bool { return d.Chip != fleet.CPUSlot }) {
+		for _, d := range e.devices(ctx) {
+			found[d.ID] = d
+		}
 	}
 	var given []device
 	for _, d := range t.Devices {

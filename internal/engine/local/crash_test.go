@@ -282,6 +282,38 @@ func TestKilledInside(t *testing.T) {
 	}
 }
 
+// TestRemovedFolder: work whose data folder was removed ends, and its
+// supervisor too; nobody could ever ask for it again.
+func TestRemovedFolder(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	e := open(t, c)
+	a := engine.Attempt{Job: "J1", Number: 1}
+	if err := e.Start(t.Context(), task(a, "sleep", "1000")); err != nil {
+		t.Fatal(err)
+	}
+	await(t, e, a, engine.Running)
+	supervisor, inside := supervisorOf(t, e, a), partOf(t, e, a, true)
+	e.Close()
+	if err := os.RemoveAll(filepath.Dir(c.Folder)); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		alive := 0
+		for _, pid := range []int{supervisor, inside} {
+			if argv, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.Contains(string(argv), "supervise") {
+				alive++
+			}
+		}
+		if alive == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d processes of a removed folder go on", alive)
+		}
+	}
+}
+
 // TestReplacedProgram: an attempt claimed by a program that is gone is run by
 // the one that is there.
 func TestReplacedProgram(t *testing.T) {

@@ -100,7 +100,10 @@ type Engine struct {
 	mu       sync.Mutex
 	attempts map[engine.Attempt]*attempt
 	live     map[engine.Attempt]*attempt // those the watcher looks at
-	looked   time.Time                   // when found was taken
+
+	// A lock of its own: a tool that hangs must hold up nothing else.
+	deviceMu sync.Mutex
+	looked   time.Time // when found was taken
 	found    []device
 }
 
@@ -262,8 +265,8 @@ func (e *Engine) Nodes(ctx context.Context) (map[string]fleet.Node, error) {
 
 // devices looks for accelerators, not more often than devicesFresh.
 func (e *Engine) devices(ctx context.Context) []device {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.deviceMu.Lock()
+	defer e.deviceMu.Unlock()
 	if e.looked.IsZero() || time.Since(e.looked) > devicesFresh {
 		e.found, e.looked = findDevices(ctx, e.log), time.Now()
 	}

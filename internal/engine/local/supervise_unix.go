@@ -240,6 +240,12 @@ func (s *supervisor) follow(signals <-chan os.Signal) report {
 }
 
 func (s *supervisor) look() {
+	if !exists(filepath.Join(s.dir, taskFile)) {
+		// Somebody removed the data folder: nobody can ever ask for the end of
+		// this work again.
+		s.reason = "its folder was removed"
+		s.terminate(now())
+	}
 	var stop stopping
 	err := readState(s.dir, stopFile, &stop)
 	if err == nil {
@@ -310,7 +316,7 @@ func (s *supervisor) conclude(r report) error {
 func (s *supervisor) end(end ending) error {
 	for deadline := time.Now().Add(endMax); ; time.Sleep(time.Second) {
 		err := writeState(s.dir, endFile, end)
-		if err == nil || time.Now().After(deadline) {
+		if err == nil || time.Now().After(deadline) || !exists(s.dir) {
 			return err
 		}
 		fmt.Fprintln(os.Stderr, "gaon: supervise:", err)
