@@ -436,9 +436,10 @@ func TestBrokenSupervisor(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "supervisor")
 	good := filepath.Join(t.TempDir(), "good")
 	text := fmt.Sprintf("#!/bin/sh\n[ -e %s ] && exec %s supervise \"$@\"\necho broken\nexit 1\n", good, os.Args[0])
-	if err := errors.Join(os.WriteFile(script, []byte(text), 0o755), os.WriteFile(good, nil, 0o644)); err != nil {
+	if err := errors.Join(os.WriteFile(script+".text", []byte(text), 0o644), os.WriteFile(good, nil, 0o644)); err != nil {
 		t.Fatal(err)
 	}
+	install(t, script+".text", script)
 	c.SupervisorArgv = []string{script}
 	e := open(t, c)
 	if err := os.Remove(good); err != nil {

@@ -5,6 +5,7 @@ package local_test
 import (
 	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -41,6 +42,19 @@ func tempDir(t *testing.T) string {
 		})
 	})
 	return dir
+}
+
+// install copies a program by a process of its own. Written by this one, the
+// open file would for a moment also be that of whatever another test is just
+// starting, and a file that is open for writing cannot be run.
+func install(t *testing.T, from, to string) {
+	t.Helper()
+	if said, err := exec.Command("cp", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	if err := os.Chmod(to, 0o755); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // config is an engine's in an empty data folder, with a store and a secret.

@@ -294,11 +294,8 @@ func TestWithoutRoot(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	program, temp := filepath.Join(dir, "local.test"), filepath.Join(dir, "temp")
-	data, err := os.ReadFile(os.Args[0])
-	if err == nil {
-		err = errors.Join(os.WriteFile(program, data, 0o755), os.Chmod(dir, 0o755), os.Mkdir(temp, 0o777), os.Chmod(temp, 0o777))
-	}
-	if err != nil {
+	install(t, os.Args[0], program)
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(temp, 0o777), os.Chmod(temp, 0o777)); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, "-test.run", "^(TestConformance|TestConfined|TestEnforce)$/^(namespaces|bubblewrap)?$", "-test.v")
