@@ -6,6 +6,8 @@ missing=()
 need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 need chromium chromium
 need zstd zstd
+need bwrap bubblewrap
+need pgrep procps
 fc-list 2>/dev/null | grep -qi 'noto.*cjk' || missing+=(fonts-noto-cjk fontconfig)
 
 [ ${#missing[@]} -eq 0 ] && exit 0
