@@ -15,7 +15,9 @@ import (
 // characters were taken out. The joiners U+200C and U+200D stay, for emoji
 // and Indic scripts need them.
 func Clean(text string) (string, int) {
-	text = norm.NFC.String(text)
+	if !isComposed(text, false) {
+		text = norm.NFC.String(text)
+	}
 	if isClean(text) {
 		return text, 0
 	}
@@ -63,7 +65,11 @@ func Clean(text string) (string, int) {
 			b.WriteRune(r)
 		}
 	}
-	return norm.NFC.String(b.String()), removed // what was apart may now stand together and compose
+	text = b.String()
+	if removed > 0 {
+		text = norm.NFC.String(text) // what was apart may now stand together and compose
+	}
+	return text, removed
 }
 
 // isClean is the fast way out: most text has nothing to take away.

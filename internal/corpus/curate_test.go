@@ -29,7 +29,9 @@ func newBench(t testing.TB) *bench {
 	return b
 }
 
-func (b *bench) path(parts ...string) string { return filepath.Join(append([]string{b.dir}, parts...)...) }
+func (b *bench) path(parts ...string) string {
+	return filepath.Join(append([]string{b.dir}, parts...)...)
+}
 
 func (b *bench) check(err error) {
 	b.Helper()
@@ -46,7 +48,9 @@ func (b *bench) file(name string, data []byte) string {
 }
 
 // config curates folder "in" into folder "out".
-func (b *bench) config() Config { return Config{Inputs: []string{b.path("in")}, Out: b.path("out"), Workers: 2} }
+func (b *bench) config() Config {
+	return Config{Inputs: []string{b.path("in")}, Out: b.path("out"), Workers: 2}
+}
 
 func (b *bench) curate(c Config) Report {
 	b.Helper()

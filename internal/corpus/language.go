@@ -38,6 +38,7 @@ var latinNames = [latinCount]string{latinEN: "en", latinES: "es", latinID: "id",
 const (
 	hangulWeight       = 2     // a syllable says about as much as two Latin letters
 	ideographWeight    = 2     // so does a Han or kana character
+	termsPerHangul     = 3     // Latin letters that are no words of a language may outweigh Hangul by so much
 	kanaPerMille       = 50    // Japanese has at least this share of kana among kana and Han
 	latinWordsMax      = 8_000 // words looked at; more change nothing
 	latinWordMax       = 40    // bytes of a longest word looked up
@@ -84,6 +85,9 @@ func Identify(text string) (lang string, confidence int) {
 		return "zh", east * 1000 / all
 	case latin >= s.other:
 		lang, confidence = identifyLatin(text)
+		if lang == Other && hangul*termsPerHangul >= latin {
+			return "ko", hangul * 1000 / all // terms and names in Korean sentences
+		}
 		return lang, confidence * latin / all
 	}
 	return Other, s.other * ideographWeight * 1000 / all

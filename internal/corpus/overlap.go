@@ -96,7 +96,7 @@ type wordPlace struct{ start, end int }
 // text is folded by itself, and its words all bear the place of the piece.
 func (o *overlapper) split(text string) {
 	o.words, o.hashes = o.words[:0], o.hashes[:0]
-	if norm.NFKC.IsNormalString(text) {
+	if isComposed(text, true) || norm.NFKC.IsNormalString(text) {
 		o.piece(text, 0, 0)
 	} else {
 		start := 0
@@ -115,7 +115,11 @@ func (o *overlapper) folded(piece string, at int) {
 	if piece == "" {
 		return
 	}
-	o.piece(norm.NFKC.String(piece), at, at+len(piece))
+	folded := piece
+	if !isComposed(piece, true) {
+		folded = norm.NFKC.String(piece)
+	}
+	o.piece(folded, at, at+len(piece))
 }
 
 // piece adds the words of a text that is in NFKC. With end set, every word

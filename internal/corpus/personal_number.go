@@ -137,7 +137,7 @@ func (f *finder) subscriber(i int, ctx subject, abroad bool) (int, PersonalKind,
 		return 2, Mobile, true
 	case isArea(head):
 		if (f.shape(i+1, 4, 4) || f.shape(i+1, 3, 4)) && f.tied(i, 3, seps) &&
-			f.groups[i+1].digits[0] >= '2' && (ctx != aboutThing || head == "02") {
+			(f.groups[i+1].digits[0] >= '2' || ctx == aboutPhone) && (ctx != aboutThing || head == "02") {
 			return 3, Landline, true
 		}
 		if (f.shape(i+1, 8) || f.shape(i+1, 7)) && f.tied(i, 2, "-)") && ctx == aboutPhone {
