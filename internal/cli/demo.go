@@ -196,10 +196,8 @@ func (d *demo) showCentre(ctx context.Context) error {
 
 // clipKey shortens a verifier key to its name and key id.
 func clipKey(key string) string {
-	if at := strings.LastIndexByte(key, '+'); at > 0 {
-		return key[:at]
-	}
-	return key
+	parts := strings.SplitN(key, "+", 3) // name+id+key, and base64 may hold a plus
+	return strings.Join(parts[:min(len(parts), 2)], "+")
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -295,8 +293,9 @@ func (d *demo) makeModel(ctx context.Context, recipe factory.Recipe) (api.Run, e
 		return run, err
 	}
 	d.line("factory run %s began", "팩토리 실행 %s 시작", id)
+	told := map[string]bool{}
 	for {
-		if err := d.followRun(ctx, d.out, d.tenant, id); err != nil {
+		if err := d.followRun(ctx, d.out, d.tenant, id, told); err != nil {
 			return run, err
 		}
 		if err := d.tenant.Get(ctx, "/runs/"+id, &run); err != nil || run.State != factory.Awaiting {
@@ -388,7 +387,7 @@ func (d *demo) talk(ctx context.Context, run api.Run) error {
 	seed := int64(7)
 	fmt.Fprintf(d.out, "  %s > %s\n  ", name, demoPrompt)
 	_, used, err := ask(ctx, api.NewClient(d.host.URL(), d.secrets.Inference), asked{Model: name, Messages: []chatMessage{{"user", demoPrompt}},
-		Stream: true, StreamOptions: &includeUsage{true}, MaxTokens: 64, Temperature: 0.7, TopP: 0.9, Seed: &seed}, d.out)
+		Stream: true, StreamOptions: &includeUsage{true}, MaxTokens: run.Recipe.Train.Context / 2, Temperature: 0.7, TopP: 0.9, Seed: &seed}, d.out)
 	fmt.Fprintln(d.out)
 	if err != nil {
 		return err
@@ -470,7 +469,7 @@ func (d *demo) summary(run api.Run, receiptFile, modelDir string) {
 		{d.say("this model", "이 모델"), "bits_per_byte"}, {d.say("byte 5-gram", "바이트 5-gram"), "baseline.byte_5gram"},
 		{"zstd -19", "baseline.zstd"}, {d.say("byte unigram", "바이트 unigram"), "baseline.byte_unigram"},
 	} {
-		fmt.Fprintf(d.out, "  %-24s %s\n", row.name, scores[row.score])
+		fmt.Fprintf(d.out, "  %s  %s\n", short(scores[row.score]), row.name)
 	}
 	fmt.Fprintf(d.out, "\n%s\n", d.say("What was made:", "만들어진 것:"))
 	for _, path := range []string{modelDir, receiptFile, host.LedgerFolder(d.host.Dir)} {

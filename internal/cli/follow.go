@@ -80,11 +80,10 @@ func (e *RunFailedError) Hint() string {
 }
 
 // followRun prints each stage as it goes, until the run ends or waits for
-// people.
-func (s *settings) followRun(ctx context.Context, out io.Writer, client *api.Client, id string) error {
+// people. Stages in told are left out; those it prints are added.
+func (s *settings) followRun(ctx context.Context, out io.Writer, client *api.Client, id string, told map[string]bool) error {
 	b := newBar(out)
 	defer b.clear()
-	told := map[string]bool{}
 	for {
 		var run api.Run
 		if err := client.Get(ctx, "/runs/"+id, &run); err != nil {
@@ -154,16 +153,19 @@ func (s *settings) stageLine(name string, stage factory.Stage) string {
 			": 문서 %d건 중 %d건 채택, %d건 평가용, 중복 %d건 제거, 개인정보 %d건 치환"),
 			c["documents_in"], c["documents_train"], c["documents_heldout"], c["documents_duplicate"], c["personal_replaced"])
 	case factory.StageTokenizer:
-		return line + fmt.Sprintf(s.say(": vocabulary of %d, %s tokens per eojeol", ": 어휘 %d개, 어절당 토큰 %s개"), c["vocabulary"], sc["tokens_per_eojeol"])
+		return line + fmt.Sprintf(s.say(": vocabulary of %d, %s tokens per eojeol", ": 어휘 %d개, 어절당 토큰 %s개"), c["vocabulary"], short(sc["tokens_per_eojeol"]))
 	case factory.StageTrain:
 		return line + fmt.Sprintf(s.say(": %d parameters, %d steps, %d tokens", ": 매개변수 %d개, %d단계, 토큰 %d개"), c["parameters"], c["steps"], c["tokens"])
 	case factory.StageEvaluate:
 		return line + fmt.Sprintf(s.say(": %s bits per byte on unseen text; byte 5-gram %s, byte unigram %s, %s %s",
 			": 처음 보는 글에서 바이트당 %s비트 (바이트 5-gram %s, 바이트 unigram %s, %s %s)"),
-			sc["bits_per_byte"], sc["baseline.byte_5gram"], sc["baseline.byte_unigram"], dash(stage.Statement.Notes["compressor"]), sc["baseline.compressor"])
+			short(sc["bits_per_byte"]), short(sc["baseline.byte_5gram"]), short(sc["baseline.byte_unigram"]), dash(stage.Statement.Notes["compressor"]), short(sc["baseline.zstd"]))
 	}
 	return line
 }
+
+// short writes a score with three decimals, for reading; records have all six.
+func short(m unit.Micro) string { return fmt.Sprintf("%.3f", float64(m)/1e6) }
 
 func (s *settings) gateLines(out io.Writer, verdict factory.Verdict) {
 	for _, line := range verdict.Lines {
@@ -171,7 +173,7 @@ func (s *settings) gateLines(out io.Writer, verdict factory.Verdict) {
 		if !line.Holds {
 			mark = "✗"
 		}
-		fmt.Fprintf(out, "      %s %s   (%s | %s)\n", mark, line.Condition, line.Value, line.Limit)
+		fmt.Fprintf(out, "      %s %s   (%s | %s)\n", mark, line.Condition, short(line.Value), short(line.Limit))
 	}
 }
 

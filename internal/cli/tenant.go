@@ -192,7 +192,7 @@ func (s *settings) runWatch() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.followRun(c.Context(), c.OutOrStdout(), client, args[0])
+			return s.followRun(c.Context(), c.OutOrStdout(), client, args[0], map[string]bool{})
 		}}
 }
 
