@@ -4,9 +4,9 @@ package lm
 
 import "simd/archsimd"
 
-// Vectors of 256 bits serve every processor with AVX2; where AVX-512 exists the
-// gain of wider ones was below a hundredth of a training step, since these loops
-// wait for memory. The last len%8 elements go through the portable form.
+// Vectors of 256 bits serve every processor with AVX2. Wider ones where AVX-512
+// exists could gain little: all these loops together take about a tenth of a
+// training step, and most of them wait for memory. The last len%8 elements go through the portable form.
 
 func splat(x float32) archsimd.Float32x8         { return archsimd.BroadcastFloat32x8(x) }
 func load(x []float32, i int) archsimd.Float32x8 { return archsimd.LoadFloat32x8(vec8(x[i:])) }
