@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"github.com/gaon-ai/gaon/internal/unit"
 )
@@ -198,7 +199,7 @@ func (r *Report) json() []byte {
 // report makes the report of what was done so far.
 func (r *run) report() Report {
 	t := &r.tally
-	p := Report{Format: reportFormat, Tool: "gaon corpus " + string(rune('0'+Version)), Config: r.reportConfig(),
+	p := Report{Format: reportFormat, Tool: "gaon corpus " + strconv.Itoa(Version), Config: r.reportConfig(),
 		Files: len(r.files), FilesSkipped: notNil(r.skipped), Timings: r.meter.timings}
 	p.DocumentsIn, p.BytesIn = t.in.Documents, t.in.Bytes
 	p.DocumentsTrain, p.BytesTrain = t.out[toTrain].Documents, t.out[toTrain].Bytes
