@@ -37,6 +37,9 @@ type StoredTree struct {
 	Size  unit.Bytes  `json:"size" doc:"of all files together"`
 }
 
+// ModelOutput is the name under which a signed model's files are read.
+const ModelOutput = "release"
+
 // artifactRoutes take artifacts in by content and give them out by what they
 // belong to: whoever may read the job or model may read its files, and a
 // digest alone opens nothing.
@@ -64,13 +67,15 @@ func (s *Server) artifactRoutes() {
 		}
 		return j.Outputs[at].Tree, nil
 	})
-	s.files("model", "/models/{id}", "of a signed model", func(state *centre.State, may readable, id, _ string) (unit.Digest, error) {
+	s.files("model", "/models/{id}/outputs/{name}", "of a signed model: its output is called release", func(state *centre.State, may readable, id, name string) (unit.Digest, error) {
 		m, ok := state.Models.Models.Get(model.ID(id))
 		switch {
 		case !ok || !may("Model", id, m.Org):
 			return "", unknown("model", id)
 		case m.State != model.Signed:
 			return "", &model.UnsignedError{Model: model.ID(id), State: m.State}
+		case name != ModelOutput:
+			return "", &party.FieldError{Field: "name", Problem: fmt.Sprintf("a model has no output %q, only %q", name, ModelOutput)}
 		}
 		return m.Release, nil
 	})

@@ -441,7 +441,7 @@ func (s *settings) modelPassport() *cobra.Command {
 // downloadModel writes the model's files and, once all are there, the ledger's
 // proof of the release.
 func downloadModel(ctx context.Context, client *api.Client, id, dir string, progress func(done, total int64)) error {
-	files, err := api.Download(ctx, client, "/models/"+id, dir, progress)
+	files, err := api.Download(ctx, client, "/models/"+id+"/outputs/"+api.ModelOutput, dir, progress)
 	if err != nil {
 		return err
 	}
