@@ -1,25 +1,33 @@
 // Package portal is the centre's web pages, in Korean and English.
 //
 // It shows what the state, the ledger and the engines say and changes nothing
-// but through the same commands as everybody else.
+// but through the same commands as everybody else. Pages are whole without
+// JavaScript; with it they follow the run as it goes.
 //
-// Begin with New.
+// Begin with New and Portal.Register. A page is a template in templates/, its
+// words are in texts.go, and a part of it that changes while one looks is a
+// panel: see panels.go.
 package portal
 
 import (
-	"crypto/rand"
+	"html/template"
 	"log/slog"
 	"net/http"
-	"sync"
 
 	"github.com/gaon-ai/gaon/internal/artifact"
 	"github.com/gaon-ai/gaon/internal/engine"
-	"github.com/gaon-ai/gaon/internal/gateway"
 	"github.com/gaon-ai/gaon/internal/ledger"
 	"github.com/gaon-ai/gaon/internal/party"
 	"github.com/gaon-ai/gaon/internal/unit"
 	"github.com/gaon-ai/gaon/internal/writer"
 )
+
+// Asker lets a person who is signed in ask a model: *gateway.Gateway.
+type Asker interface {
+	// Ask answers a request of the OpenAI API in the name of a key that the
+	// caller has authenticated by other means. It meters what it answers.
+	Ask(w http.ResponseWriter, r *http.Request, key party.KeyID)
+}
 
 // Config is what the pages stand on.
 type Config struct {
@@ -27,46 +35,138 @@ type Config struct {
 	Ledger  ledger.Ledger
 	Store   artifact.Store
 	Engines map[string]engine.Engine // by the name before the slash in a node's id
-	Gateway *gateway.Gateway
+	Gateway Asker
 	Now     func() unit.Instant
 	Version string
 	Log     *slog.Logger
+	Temp    string // folder for releases while they are verified; empty: the system's
 }
 
 // Portal answers the pages.
 type Portal struct {
 	Config
+	assets    *assets
+	templates map[string]*template.Template // by language
 
-	mu      sync.Mutex
-	tickets map[string]ticket // guarded by mu
+	sessions  sessions
+	panels    *memo[panelKey, panel]
+	progress  *memo[engine.Attempt, engine.Progress]
+	logs      *memo[logKey, logEnd]
+	reasons   *memo[string, waits]
+	losses    *memo[lossKey, *lossLog]
+	reports   *memo[unit.Digest, curation]
+	passports *memo[unit.Digest, *verification]
+	verifying chan struct{} // holds one while a release is verified
+	receipts  receipts
+	heads     *memo[string, ledgerHead]
 }
 
-type ticket struct {
-	person party.PersonID
-	until  unit.Instant
-}
+// Bounds of what is remembered, in entries.
+const (
+	panelsMax    = 512
+	attemptsMax  = 256
+	reportsMax   = 64
+	passportsMax = 64
+)
 
-// New builds the pages.
+// New builds the pages. It fails only if a template of this program is broken.
 func New(c Config) (*Portal, error) {
-	return &Portal{Config: c, tickets: map[string]ticket{}}, nil
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	p := &Portal{Config: c,
+		sessions:  newSessions(c.Now),
+		panels:    newMemo[panelKey, panel](panelsMax),
+		progress:  newMemo[engine.Attempt, engine.Progress](attemptsMax),
+		logs:      newMemo[logKey, logEnd](attemptsMax),
+		reasons:   newMemo[string, waits](1),
+		losses:    newMemo[lossKey, *lossLog](attemptsMax),
+		reports:   newMemo[unit.Digest, curation](reportsMax),
+		passports: newMemo[unit.Digest, *verification](passportsMax),
+		verifying: make(chan struct{}, 1),
+		heads:     newMemo[string, ledgerHead](1),
+		receipts:  receipts{grants: map[string]*scan{}},
+	}
+	var err error
+	if p.assets, err = loadAssets(); err != nil {
+		return nil, err
+	}
+	p.templates, err = p.parseTemplates()
+	return p, err
 }
 
 // Register adds the pages to the mux.
 func (p *Portal) Register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte(p.Writer.State().Identity.Name + "\n"))
-	})
+	mux.HandleFunc("GET /{$}", p.page(p.home))
+	mux.HandleFunc("GET /runs/{run}", p.page(p.signedIn(p.showRun)))
+	mux.HandleFunc("GET /runs/{run}/live", p.page(p.signedIn(p.showLive)))
+	mux.HandleFunc("GET /runs/{run}/loss", p.page(p.signedIn(p.showLoss)))
+	mux.HandleFunc("GET /runs/{run}/log/{stage}", p.page(p.signedIn(p.showLog)))
+	mux.HandleFunc("GET /runs/{run}/curation/{file}", p.page(p.signedIn(p.showCuration)))
+	mux.HandleFunc("GET /models/{model}/passport", p.page(p.signedIn(p.showPassport)))
+	mux.HandleFunc("GET /models/{model}/files/{file...}", p.page(p.signedIn(p.sendFile)))
+	mux.HandleFunc("GET /receipt/{grant}", p.page(p.signedIn(p.sendReceipt)))
+	mux.HandleFunc("POST /ask", p.page(p.own(p.signedIn(p.ask))))
+	mux.HandleFunc("GET /enter", p.page(p.enter))
+	mux.HandleFunc("POST /session", p.page(p.own(p.signIn)))
+	mux.HandleFunc("POST /session/end", p.page(p.own(p.signOut)))
+	mux.Handle("GET "+assetsPath, p.assets)
 }
 
-// ticketLife is how long a link into the pages may be opened.
-const ticketLife = 10 * unit.Minute
+// policyOfPages lets a page use what the centre itself serves and nothing
+// else: no script in the page, no style in the page, nobody's frame.
+const policyOfPages = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// Ticket returns a path that signs a person in, once, within ticketLife.
-func (p *Portal) Ticket(person party.PersonID) string {
-	secret := rand.Text()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.tickets[secret] = ticket{person, p.Now().Add(ticketLife)}
-	return "/enter?ticket=" + secret
+// page adds what every answer carries, and the visit.
+func (p *Portal) page(next func(http.ResponseWriter, *http.Request, *visit)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policyOfPages)
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+		h.Set("Cache-Control", "no-store")
+		h.Add("Vary", "Cookie, Accept-Language")
+		v := p.visit(r)
+		if v.chooseLanguage(w, r) {
+			return
+		}
+		next(w, r, v)
+	}
+}
+
+// own refuses a change that another site's page asks for. The session's cookie
+// is not sent from there either; one of the two would be enough.
+func (p *Portal) own(next func(http.ResponseWriter, *http.Request, *visit)) func(http.ResponseWriter, *http.Request, *visit) {
+	check := http.NewCrossOriginProtection()
+	return func(w http.ResponseWriter, r *http.Request, v *visit) {
+		// Every browser sends one of the two with a POST; programs use the API.
+		said := r.Header.Get("Sec-Fetch-Site") + r.Header.Get("Origin")
+		if err := check.Check(r); err != nil || said == "" {
+			p.refuse(w, v, http.StatusForbidden, "refused.origin")
+			return
+		}
+		next(w, r, v)
+	}
+}
+
+// signedIn sends who has no session to the front page.
+func (p *Portal) signedIn(next func(http.ResponseWriter, *http.Request, *visit)) func(http.ResponseWriter, *http.Request, *visit) {
+	return func(w http.ResponseWriter, r *http.Request, v *visit) {
+		switch {
+		case v.Person != "":
+			next(w, r, v)
+		case r.Header.Get("HX-Request") != "":
+			w.Header().Set("HX-Redirect", "/")
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.Method == http.MethodGet && r.PathValue("run") != "" && r.PathValue("stage") == "" && r.Header.Get("Sec-Fetch-Dest") == "document":
+			http.Redirect(w, r, "/", http.StatusSeeOther)
+		default:
+			p.refuse(w, v, http.StatusUnauthorized, "refused.session")
+		}
+	}
 }
