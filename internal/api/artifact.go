@@ -151,7 +151,8 @@ func (s *Server) files(id, path, what string, find func(state *centre.State, may
 			return &output{tree}, nil
 		})
 	type fileInput struct {
-		input
+		ID   string `path:"id"`
+		Name string `path:"name"`
 		Path string `query:"path" required:"true"`
 	}
 	huma.Register(s.api, huma.Operation{OperationID: "read-" + id + "-file", Method: http.MethodGet, Path: Prefix + path + "/file",

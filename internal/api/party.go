@@ -147,7 +147,7 @@ func (s *Server) partyRoutes() {
 
 func (s *Server) personRoutes() {
 	type input struct {
-		keyed
+		Keyed
 		Body NewPerson
 	}
 	huma.Register(s.api, huma.Operation{OperationID: "add-person", Method: http.MethodPost, Path: Prefix + "/people", Summary: "Admit a person"},

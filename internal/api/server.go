@@ -207,7 +207,8 @@ type Made struct {
 
 type madeOutput struct{ Body Made }
 
-type keyed struct {
+// Keyed is the header that makes a change safe to send again.
+type Keyed struct {
 	Key string `header:"Idempotency-Key" doc:"names the command, so that it can be sent again safely" maxLength:"200"`
 }
 
@@ -227,7 +228,7 @@ func (s *Server) do(ctx context.Context, key string, c centre.Command, side ...l
 // post registers a change: the body is B, make turns it into a command.
 func post[B any](s *Server, id, path, summary string, make func(ctx context.Context, body B) (centre.Command, error)) {
 	type input struct {
-		keyed
+		Keyed
 		Body B
 	}
 	huma.Register(s.api, huma.Operation{OperationID: id, Method: http.MethodPost, Path: Prefix + path, Summary: summary,
@@ -244,7 +245,7 @@ func post[B any](s *Server, id, path, summary string, make func(ctx context.Cont
 // act registers a change to one thing named in the path.
 func act[B any](s *Server, id, path, summary string, make func(ctx context.Context, id string, body B) (centre.Command, error)) {
 	type input struct {
-		keyed
+		Keyed
 		ID   string `path:"id"`
 		Body B
 	}
