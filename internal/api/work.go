@@ -104,6 +104,9 @@ func (s *Server) workRoutes() {
 
 func (s *Server) runRoutes() {
 	post(s, "start-run", "/runs", "Begin a factory run", func(_ context.Context, b NewRun) (centre.Command, error) {
+		if err := b.Recipe.CheckFourEyes(); err != nil {
+			return nil, err
+		}
 		return centre.StartRun{Grant: b.Grant, Recipe: b.Recipe, Training: b.Training, Evaluation: b.Evaluation}, nil
 	})
 	list(s, "list-runs", "/runs", "Factory runs", func(state *centre.State, may readable) (rows []Run) {

@@ -36,7 +36,7 @@ func parseRecipe(name string, data []byte) (factory.Recipe, error) {
 		}
 		return r, fmt.Errorf("%s: %w\nhint: compare with: gaon run recipe", name, err)
 	}
-	if err := r.Check(); err != nil {
+	if err := errors.Join(r.Check(), r.CheckFourEyes()); err != nil {
 		return r, fmt.Errorf("%s: %w\nhint: compare with: gaon run recipe", name, err)
 	}
 	return r, nil

@@ -101,7 +101,7 @@ func (r Recipe) Check() error {
 		{"train.steps", int64(t.Steps), 1, 100_000_000},
 		{"train.warmup", int64(t.Warmup), 0, int64(t.Steps)},
 		{"train.checkpoint_every", int64(t.CheckpointEvery), 1, 1_000_000},
-		{"approvals", int64(r.Approvals), 0, 16},
+		{"approvals", int64(r.Approvals), 0, approvalsMax},
 	} {
 		if f.value < f.low || f.value > f.high {
 			return &party.FieldError{Field: f.name, Problem: fmt.Sprintf("%d is outside %d to %d", f.value, f.low, f.high)}
@@ -135,6 +135,21 @@ func (r Recipe) Check() error {
 		return err
 	}
 	return r.checkResources()
+}
+
+// Four eyes: a passport wants two different people behind a release.
+const (
+	approvalsMin = 2
+	approvalsMax = 16
+)
+
+// CheckFourEyes refuses a recipe whose model could never be released. The core
+// does not ask: ledgers of old hold runs that only tried something out.
+func (r Recipe) CheckFourEyes() error {
+	if r.Approvals < approvalsMin {
+		return &party.FieldError{Field: "approvals", Problem: fmt.Sprintf("%d is outside %d to %d: a release needs two people's approval", r.Approvals, approvalsMin, approvalsMax)}
+	}
+	return nil
 }
 
 // Bounds of a recipe. A recipe goes into the parameters of every stage's job,
