@@ -276,7 +276,7 @@ func Verify(data []byte, ledger LedgerFunc) (Document, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&d); err != nil {
-		return d, &ChangedError{"document", err.Error()}
+		return d, &ChangedError{"document", lineOf(data, err) + err.Error()}
 	}
 	if d.Format != Format {
 		return d, &ChangedError{"format", fmt.Sprintf("%q, want %q", d.Format, Format)}
@@ -298,6 +298,24 @@ func Verify(data []byte, ledger LedgerFunc) (Document, error) {
 		return d, &ChangedError{difference(again, data), "is not what the proven entries say"}
 	}
 	return d, nil
+}
+
+// lineOf says in which line a document stops being JSON of the right kind; it
+// is empty where the error does not tell.
+func lineOf(data []byte, err error) string {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	offset := int64(-1)
+	switch {
+	case errors.As(err, &syntax):
+		offset = syntax.Offset
+	case errors.As(err, &kind):
+		offset = kind.Offset
+	}
+	if offset < 0 || offset > int64(len(data)) {
+		return ""
+	}
+	return fmt.Sprintf("line %d: ", 1+bytes.Count(data[:offset], []byte("\n")))
 }
 
 // difference names the place where two receipts part: the field the line
