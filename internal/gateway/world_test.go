@@ -56,7 +56,7 @@ func (s *sockets) Dial(ctx context.Context, a engine.Attempt) (net.Conn, error) 
 
 // world is a centre of two companies with a gateway in front.
 type world struct {
-	*testing.T
+	testing.TB
 	writer  *writer.Writer
 	gateway *Gateway
 	engine  *sockets
@@ -82,14 +82,14 @@ type company struct {
 	grant  grant.ID
 }
 
-func newWorld(t *testing.T, change ...func(*Config)) *world {
+func newWorld(t testing.TB, change ...func(*Config)) *world {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "gaon-gateway-") // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	w := &world{T: t, engine: &sockets{dir: dir}, disk: memory.NewDisk(), node: "local/here"}
+	w := &world{TB: t, engine: &sockets{dir: dir}, disk: memory.NewDisk(), node: "local/here"}
 	w.clock.Store(1_795_000_000_000)
 	w.reopen()
 	t.Cleanup(func() { w.writer.Close() })

@@ -23,11 +23,11 @@ const verse = "동해 물과 백두산이 마르고 닳도록 하느님이 보�
 
 const testContext = 96
 
-// folder holds a model trained in a second or so to recite the verse, shared
+// folder holds a model trained for a fraction of a second to recite the verse, shared
 // by all tests of the package.
 var folder = sync.OnceValues(func() (string, error) {
 	trained = true
-	return build(150)
+	return build(100)
 })
 
 // trained says that folder was called, so that a fuzz worker, which does not
@@ -53,9 +53,9 @@ func build(steps int) (string, error) {
 		ids = append(words.AppendEncode(append(ids, begin), verse), end)
 	}
 	model, _, err := lm.Train(context.Background(), lm.TrainConfig{
-		Model: lm.Config{VocabSize: words.VocabSize(), HiddenSize: 48, InnerSize: 96, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 12,
+		Model: lm.Config{VocabSize: words.VocabSize(), HiddenSize: 48, InnerSize: 96, Layers: 1, Heads: 4, KVHeads: 2, HeadDim: 12,
 			ContextLength: testContext, RopeTheta: 10000, NormEpsilon: 1e-5, TieEmbeddings: true, BOS: int(begin), EOS: int(end)},
-		Seed: 7, Steps: steps, Batch: 4, LearningRate: 0.01,
+		Seed: 7, Steps: steps, Batch: 2, LearningRate: 0.01,
 	}, ids)
 	if err != nil {
 		return "", err
