@@ -37,8 +37,11 @@ type stages struct {
 	Required int
 }
 
-// pending is the state of a stage that has no job yet.
-const pending = "pending"
+// States of a stage beside those of its job.
+const (
+	pending = "pending" // it has no job yet
+	serving = "serving" // its endpoint answers
+)
 
 // stage is one stage.
 type stage struct {
@@ -133,6 +136,9 @@ func (p *Portal) stageOf(state *centre.State, now unit.Instant, id factory.ID, r
 		s.Elapsed = now.Sub(j.Started)
 	}
 	s.Elapsed = max(s.Elapsed, 0)
+	if _, e, ok := state.Models.ByJob(begun.Job); ok && e.State == model.Ready && j.State == job.Running {
+		s.State = serving
+	}
 	if j.State == job.Running && !j.Service {
 		s.Progress = progressOf(p.progressNow(now, begun.Job, j), s.Elapsed)
 	}

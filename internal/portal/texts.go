@@ -102,6 +102,7 @@ var texts = map[string]words{
 	"state.waiting":           {"대기", "Waiting"},
 	"state.placed":            {"준비", "Starting"},
 	"state.running":           {"진행 중", "Running"},
+	"state.serving":           {"제공 중", "Serving"},
 	"state.succeeded":         {"완료", "Done"},
 	"state.failed":            {"실패", "Failed"},
 	"state.stopped":           {"멈춤", "Stopped"},

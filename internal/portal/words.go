@@ -46,6 +46,7 @@ func (p *Portal) parseTemplates() (map[string]*template.Template, error) {
 			"path":    at,
 			"group":   func(n any) string { return group(integer(n)) },
 			"decimal": decimal,
+			"credits": credit,
 			"span":    func(d unit.Span) string { return spell(lang, d) },
 			"when":    when,
 			"day":     day,
@@ -106,6 +107,19 @@ func decimal(m unit.Micro, places int) string {
 	return sign + group(v/scale) + "." + fmt.Sprintf("%0*d", places, v%scale)
 }
 
+// credit writes credits with all the decimals that matter and groups the rest.
+func credit(c unit.Credits) string {
+	whole, part, has := strings.Cut(c.String(), ".")
+	n, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || n == 0 { // keeps the sign of -0.5
+		return c.String()
+	}
+	if !has {
+		return group(n)
+	}
+	return group(n) + "." + part
+}
+
 // percent writes a share in per cent.
 func percent(share unit.Micro) string { return decimal(share*100, 1) + " %" }
 
@@ -116,13 +130,19 @@ func spell(lang string, d unit.Span) string {
 	names := map[string][4]string{Korean: {"일", "시간", "분", "초"}, English: {"d", "h", "min", "s"}}[lang]
 	gap := map[string]string{Korean: "", English: " "}[lang]
 	part := func(n int64, i int) string { return fmt.Sprintf("%d%s%s", n, gap, names[i]) }
+	two := func(big int64, i int, small int64) string {
+		if small == 0 {
+			return part(big, i)
+		}
+		return part(big, i) + " " + part(small, i+1)
+	}
 	switch {
 	case days > 0:
-		return part(days, 0) + " " + part(hours, 1)
+		return two(days, 0, hours)
 	case hours > 0:
-		return part(hours, 1) + " " + part(minutes, 2)
+		return two(hours, 1, minutes)
 	case minutes > 0:
-		return part(minutes, 2) + " " + part(seconds%60, 3)
+		return two(minutes, 2, seconds%60)
 	}
 	return part(seconds, 3)
 }

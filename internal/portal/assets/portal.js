@@ -27,12 +27,12 @@
   // ---- Loss curve
   function lossCurve(figure) {
     var points = [], chart = null, timer = null, words = figure.dataset;
-    function smooth() { // exponential mean, corrected for its cold start
-      var keep = 1 - 2 / (1 + Math.max(5, points.length / 25)), mean = 0, weight = 0;
-      return points.map(function (p) {
-        mean = keep * mean + (1 - keep) * p[1];
-        weight = keep * weight + (1 - keep);
-        return [p[0], mean / weight];
+    function smooth() { // mean over a window around each point: it does not lag
+      var half = Math.max(2, Math.round(points.length / 40));
+      return points.map(function (p, i) {
+        var reach = Math.min(half, i, points.length - 1 - i), sum = 0;
+        for (var k = i - reach; k <= i + reach; k++) sum += points[k][1];
+        return [p[0], sum / (2 * reach + 1)];
       });
     }
     function open() {
