@@ -129,7 +129,7 @@ func (g *Gateway) keyed(next func(http.ResponseWriter, *http.Request, caller)) h
 		id, key, ok := g.Writer.State().Party.ByKey(unit.DigestOf([]byte(secret)), g.Now())
 		if !ok {
 			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-			unauthorised("the key is unknown, revoked or past its end: make one with: gaon key issue").Write(w)
+			unauthorised("the key is unknown, revoked or past its end: make one with: gaon key add PERSON --use inference").Write(w)
 			return
 		}
 		next(w, r, caller{id, key.Person})
