@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -42,6 +43,8 @@ type tab struct {
 	*testing.T
 	ctx context.Context
 	dir string // for pictures
+
+	width int64 // of the window
 
 	mu       sync.Mutex
 	problems []string // guarded by mu
@@ -137,6 +140,7 @@ func value[V any](b *tab, expression string) V {
 // size makes the window so wide; a narrow one is a phone's.
 func (b *tab) size(width, height int64) {
 	b.Helper()
+	b.width = width
 	if width < 600 {
 		b.run(chromedp.EmulateViewport(width, height, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulatePortrait))
 		return
@@ -158,24 +162,60 @@ func (b *tab) soon(what, expression string) {
 	}
 }
 
+// lookOver finds what is wrong with a page as it looks: wider than its window,
+// text that is hard to read on its ground (WCAG 2.2, 1.4.3), a control without
+// a name.
+const lookOver = `(most => {
+	const wrong = [], tell = e => e.outerHTML.slice(0, 140);
+	if (document.scrollingElement.scrollWidth > most) {
+		const over = [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > most + 1 && !e.closest('.scroll, .runs, pre'));
+		wrong.push('wider than its window: ' + document.scrollingElement.scrollWidth + ' > ' + most + ' ' + over.slice(0, 2).map(tell).join(' | '));
+	}
+	const parts = c => (c.match(/[\d.]+/g) || []).map(Number);
+	const light = c => { const [r, g, b] = parts(c).map(v => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
+	const ground = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor, p = parts(c); if (p.length < 4 || p[3] === 1) return c; } return 'rgb(255, 255, 255)'; };
+	for (const e of document.querySelectorAll('body *')) {
+		const own = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+		if (!own || !e.checkVisibility() || e.closest('.hidden, svg, noscript, option')) continue;
+		const s = getComputedStyle(e), a = light(s.color), b = light(ground(e)), ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+		const big = parseFloat(s.fontSize) >= 24 || parseFloat(s.fontSize) >= 18.66 && s.fontWeight >= 700;
+		if (ratio < (big ? 3 : 4.5)) wrong.push('contrast ' + ratio.toFixed(2) + ' of ' + s.color + ' on ' + ground(e) + ': ' + tell(e));
+	}
+	for (const e of document.querySelectorAll('button, a, input:not([type=hidden]), select, textarea'))
+		if (!(e.textContent.trim() || e.ariaLabel || (e.labels || []).length)) wrong.push('no name: ' + tell(e));
+	return wrong;
+})(%d)`
+
 // looksRight checks what must hold of every page at every width.
 func (b *tab) looksRight(name string) {
 	b.Helper()
-	wide := value[string](b, `(() => {
-		const most = window.innerWidth;
-		if (document.scrollingElement.scrollWidth <= most) return '';
-		const over = [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > most + 1 && !e.closest('.scroll, .runs, pre'));
-		return document.scrollingElement.scrollWidth + ' > ' + most + ': ' + over.slice(0, 3).map(e => e.outerHTML.slice(0, 120)).join(' | ');
-	})()`)
-	if wide != "" {
-		b.Errorf("%s is wider than its window: %s", name, wide)
+	for _, wrong := range value[[]string](b, fmt.Sprintf(lookOver, b.width)) {
+		b.Errorf("%s: %s", name, wrong)
 	}
+	b.works(name)
+}
+
+// works checks that nothing failed in the page so far.
+func (b *tab) works(name string) {
+	b.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, problem := range b.problems {
 		b.Errorf("%s: %s", name, problem)
 	}
 	b.problems = nil
+}
+
+// dark looks at the same page as who prefers dark ones does.
+func (b *tab) dark(name string) {
+	b.Helper()
+	theme := func(value string) {
+		b.run(command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}}}))
+	}
+	theme("dark")
+	b.looksRight(name + "-dark")
+	b.shoot(name + "-dark")
+	theme("light")
 }
 
 // shoot writes a picture of the whole page.
@@ -218,6 +258,7 @@ func TestInABrowser(t *testing.T) {
 		b.soon("the language", fmt.Sprintf(`document.documentElement.lang === %q && document.fonts.status === 'loaded'`, screen.lang))
 		b.looksRight(name("front"))
 		b.shoot(name("front"))
+		b.dark(name("front"))
 
 		b.run(chromedp.Navigate(w.url + w.portal.Ticket(w.first.person)))
 		b.soon("the newest run", `location.pathname === '/' && !!document.querySelector('#loss-chart canvas') && document.querySelector('.line > .running .progress') !== null`)
@@ -232,10 +273,14 @@ func TestInABrowser(t *testing.T) {
 		b.soon("the log", `document.querySelector('#log pre') !== null`)
 		b.looksRight(name("done"))
 		b.shoot(name("done"))
+		b.dark(name("done"))
 
 		b.run(chromedp.Navigate(w.url + "/runs/" + string(done) + "/curation/report.html?lang=" + screen.lang))
 		b.soon("the report", `document.querySelectorAll('canvas').length > 0`)
-		b.looksRight(name("report"))
+		b.works(name("report")) // how it looks is package corpus's affair
+		if wide := value[int64](b, `document.scrollingElement.scrollWidth`); wide > screen.width {
+			t.Errorf("%s is %d wide", name("report"), wide)
+		}
 		b.run(chromedp.Navigate(w.url + "/models/" + w.modelOf(done) + "/passport"))
 		b.soon("the passport", `document.querySelector('.verdict.passed') !== null`)
 		b.looksRight(name("passport"))

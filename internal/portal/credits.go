@@ -29,7 +29,7 @@ type credits struct {
 	Held      unit.Credits
 	Available unit.Credits
 	Over      bool // its time is over
-	// In hundredths of what was awarded.
+	// In per cent of what was awarded.
 	ChargedWidth, HeldWidth, HeldFrom string
 	Rows                              []creditRow
 	More                              int // jobs not listed

@@ -40,7 +40,7 @@ type step struct {
 	Name      string
 	Documents int64
 	Lost      int64
-	Width     string // in hundredths of what came in
+	Width     string // in per cent of what came in
 }
 
 // keptLanguage is a language with the documents kept of it, by ISO 639-1 code.
@@ -71,6 +71,10 @@ func (p *Portal) readReport(tree unit.Digest) curation {
 		p.Log.Warn("curation report not readable", "tree", tree, "err", err)
 		return curation{Missing: true}
 	}
+	return summarise(r)
+}
+
+func summarise(r corpus.Report) curation {
 	c := curation{Known: true, In: r.DocumentsIn, Train: r.DocumentsTrain, HeldOut: r.DocumentsHeldOut, Dropped: r.DocumentsDropped,
 		Bytes: unit.Bytes(r.BytesTrain + r.BytesHeldOut), Exact: r.Duplicates.Exact, Near: r.Duplicates.Near, Overlap: r.Evaluation.Removed}
 	for _, found := range r.Personal {
@@ -78,7 +82,8 @@ func (p *Portal) readReport(tree unit.Digest) curation {
 	}
 	left := r.DocumentsIn
 	for _, count := range r.Funnel {
-		width := unit.Micro(count.Documents * 100_000_000 / max(1, r.DocumentsIn))
+		share := float64(count.Documents) / float64(max(1, r.DocumentsIn))
+		width := unit.Micro(min(max(share, 0), 1) * 100_000_000)
 		c.Funnel = append(c.Funnel, step{count.Name, count.Documents, left - count.Documents, decimal(width, 1)})
 		left = count.Documents
 	}

@@ -22,15 +22,14 @@ type measured struct {
 type bar struct {
 	Name  string // key in texts
 	Value unit.Micro
-	Width string // in hundredths of the longest
+	Width string // in per cent of the longest
 	Own   bool
 }
 
-// share is a share of a whole, in thousandths.
+// share is a share of a whole, in per cent.
 type share struct {
-	Value    string
-	PerMille int64
-	Low      string // lower end of its 95 % interval
+	Value string
+	Low   string // lower end of its 95 % interval
 }
 
 func evaluationOf(run factory.Run) measured {
@@ -49,10 +48,11 @@ func evaluationOf(run factory.Run) measured {
 		}
 	}
 	for i := range m.Bars {
-		m.Bars[i].Width = decimal(max(m.Bars[i].Value, 0)*100/longest*unit.Micro(1_000_000), 0)
+		share := float64(max(m.Bars[i].Value, 0)) / float64(longest)
+		m.Bars[i].Width = decimal(unit.Micro(share*100_000_000), 2)
 	}
 	if accuracy, ok := scores[evaluation.ScoreChoiceAccuracy]; ok && done.Statement.Counts["questions"] > 0 {
-		m.Choice = &share{Value: percent(accuracy), PerMille: int64(accuracy) / 1000, Low: percent(scores[evaluation.ScoreChoiceAccuracyLow])}
+		m.Choice = &share{percent(accuracy), percent(scores[evaluation.ScoreChoiceAccuracyLow])}
 		m.Chance = percent(scores[evaluation.ScoreChoiceChance])
 	}
 	if overlap, ok := scores[evaluation.ScoreContamination]; ok {

@@ -83,25 +83,31 @@ type runLink struct {
 	State string
 }
 
-// runs are those that the visitor may read, newest first.
+// runs are those that the visitor may read, newest first. Policy is asked of
+// every run, so the list is remembered for a while.
 func (v *visit) runs() []runLink {
 	if !v.Signed() {
 		return nil
 	}
-	var list []runLink
-	for id, run := range v.State.Factory.Runs.All() {
-		if v.may("Run", string(id), run.Org) {
-			list = append(list, runLink{id, run.Recipe.Name, run.State})
+	return v.portal.lists.get(v.Person, v.aWhile(), func([]runLink) []runLink {
+		var list []runLink
+		for id, run := range v.State.Factory.Runs.All() {
+			if v.may("Run", string(id), run.Org) {
+				list = append(list, runLink{id, run.Recipe.Name, run.State})
+			}
 		}
-	}
-	slices.SortFunc(list, func(a, b runLink) int { // R100 is younger than R22
-		if len(a.ID) != len(b.ID) {
-			return len(b.ID) - len(a.ID)
-		}
-		return strings.Compare(string(b.ID), string(a.ID))
+		slices.SortFunc(list, func(a, b runLink) int { // R100 is younger than R22
+			if len(a.ID) != len(b.ID) {
+				return len(b.ID) - len(a.ID)
+			}
+			return strings.Compare(string(b.ID), string(a.ID))
+		})
+		return list[:min(len(list), runsShown)]
 	})
-	return list[:min(len(list), runsShown)]
 }
+
+// aWhile stamps what depends on the state and on roles, which end in time.
+func (v *visit) aWhile() stamp { return stamp{v.State.Seq, int64(v.Now) / 5000} }
 
 // run finds a run that the visitor may read.
 func (v *visit) run(id string) (factory.ID, factory.Run, bool) {

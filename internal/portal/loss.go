@@ -65,14 +65,18 @@ func (l *lossLog) add(m engine.Metric, stride int64) {
 	if !ok {
 		return
 	}
-	l.sum += loss
+	l.sum += finite(loss)
 	l.count++
-	l.open = lossPoint{m.Step, l.sum / float64(l.count), m.Values["learning_rate"]}
+	l.open = lossPoint{m.Step, l.sum / float64(l.count), finite(m.Values["learning_rate"])}
 	if l.count >= stride {
 		l.points = append(l.points, l.open)
 		l.sum, l.count = 0, 0
 	}
 }
+
+// finite keeps a number that a job wrote within what can be drawn, added up
+// and sent.
+func finite(v float64) float64 { return min(max(v, -1e9), 1e9) }
 
 // shown are the full points and the one under way.
 func (l *lossLog) shown() []lossPoint {
@@ -135,25 +139,31 @@ func (p *Portal) readMetrics(e engine.Engine, attempt engine.Attempt, old *lossL
 }
 
 // readLoss reads what a finished training left; nil if it cannot be read now.
-func (p *Portal) readLoss(tree unit.Digest, stride int64) *lossLog {
-	log := &lossLog{}
-	err := readFileOf(context.Background(), p.Store, tree, lossFile, func(r io.Reader) error {
-		lines := bufio.NewScanner(r)
-		lines.Buffer(nil, lossLineBytes)
-		for steps := 0; lines.Scan() && steps < lossStepsMax; steps++ {
-			var m engine.Metric
-			if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
-				return fmt.Errorf("line %d: %w", steps+1, err)
-			}
-			log.add(m, stride)
-		}
-		return lines.Err()
+func (p *Portal) readLoss(tree unit.Digest, stride int64) (log *lossLog) {
+	err := readFileOf(context.Background(), p.Store, tree, lossFile, func(r io.Reader) (err error) {
+		log, err = parseLoss(r, stride)
+		return err
 	})
 	if err != nil {
 		p.Log.Warn("loss log not readable", "tree", tree, "err", err)
 		return nil
 	}
 	return log
+}
+
+// parseLoss reads one engine.Metric a line, at most lossStepsMax of them.
+func parseLoss(r io.Reader, stride int64) (*lossLog, error) {
+	log := &lossLog{}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, lossLineBytes)
+	for steps := 0; lines.Scan() && steps < lossStepsMax; steps++ {
+		var m engine.Metric
+		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
+			return nil, fmt.Errorf("line %d: %w", steps+1, err)
+		}
+		log.add(m, stride)
+	}
+	return log, lines.Err()
 }
 
 // readFileOf opens one file of a tree in the store.
@@ -227,7 +237,7 @@ func (p *Portal) showLoss(w http.ResponseWriter, r *http.Request, v *visit) {
 		Growing bool        `json:"growing"`
 	}{from, append([]lossPoint{}, points[from:]...), run.Recipe.Train.Steps, growing}
 	data, err := json.Marshal(answer)
-	if err != nil { // a loss that is not a number
+	if err != nil {
 		p.fault(w, err)
 		return
 	}

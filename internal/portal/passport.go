@@ -144,6 +144,7 @@ type passportView struct {
 	OK       bool
 	Outcomes []outcome
 	Passed   int
+	Skipped  int
 	Passport passport.Passport
 	Files    []string // documents to download
 }
@@ -170,8 +171,11 @@ func (p *Portal) passportOf(state *centre.State, run factory.Run, v *verificatio
 	view.Fault, view.OK, view.Passport = done.fault != nil, done.fault == nil && done.found.OK(), done.found.Passport
 	for _, o := range done.found.Outcomes {
 		view.Outcomes = append(view.Outcomes, outcome{"check." + o.Check, o.State, o.Sentence, o.Problems})
-		if o.State == passport.Passed {
+		switch o.State {
+		case passport.Passed:
 			view.Passed++
+		case passport.Skipped:
+			view.Skipped++
 		}
 	}
 	view.Files = []string{passport.File, modelsign.SignatureFile, passport.ProofFile}

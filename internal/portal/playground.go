@@ -17,13 +17,16 @@ type playground struct {
 }
 
 func (p *Portal) playgroundOf(v *visit) playground {
-	play := playground{Key: v.Key != ""}
-	for name, id := range v.State.Models.Names.All() {
-		if len(play.Names) < namesMax && v.mayAsk(id) {
-			play.Names = append(play.Names, name)
+	names := p.asks.get(v.Person, v.aWhile(), func([]string) []string {
+		var names []string
+		for name, id := range v.State.Models.Names.All() {
+			if len(names) < namesMax && v.mayAsk(id) {
+				names = append(names, name)
+			}
 		}
-	}
-	return play
+		return names
+	})
+	return playground{names, v.Key != ""}
 }
 
 // mayAsk says whether the endpoint answers and the visitor may read it; the

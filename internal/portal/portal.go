@@ -50,6 +50,8 @@ type Portal struct {
 
 	sessions  sessions
 	panels    *memo[panelKey, panel]
+	lists     *memo[party.PersonID, []runLink] // of runs
+	asks      *memo[party.PersonID, []string]  // names of models
 	progress  *memo[engine.Attempt, engine.Progress]
 	logs      *memo[logKey, logEnd]
 	reasons   *memo[string, waits]
@@ -64,6 +66,7 @@ type Portal struct {
 // Bounds of what is remembered, in entries.
 const (
 	panelsMax    = 512
+	peopleMax    = 256
 	attemptsMax  = 256
 	reportsMax   = 64
 	passportsMax = 64
@@ -77,6 +80,8 @@ func New(c Config) (*Portal, error) {
 	p := &Portal{Config: c,
 		sessions:  newSessions(c.Now),
 		panels:    newMemo[panelKey, panel](panelsMax),
+		lists:     newMemo[party.PersonID, []runLink](peopleMax),
+		asks:      newMemo[party.PersonID, []string](peopleMax),
 		progress:  newMemo[engine.Attempt, engine.Progress](attemptsMax),
 		logs:      newMemo[logKey, logEnd](attemptsMax),
 		reasons:   newMemo[string, waits](1),
@@ -115,7 +120,7 @@ func (p *Portal) Register(mux *http.ServeMux) {
 
 // policyOfPages lets a page use what the centre itself serves and nothing
 // else: no script in the page, no style in the page, nobody's frame.
-const policyOfPages = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; " +
+const policyOfPages = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; " +
 	"connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // page adds what every answer carries, and the visit.

@@ -51,7 +51,6 @@ type stage struct {
 	Job      job.ID
 	Attempt  int
 	Elapsed  unit.Span
-	Node     string
 	Devices  int
 	Chip     string
 	Charged  unit.Credits
@@ -124,7 +123,6 @@ func (p *Portal) stageOf(state *centre.State, now unit.Instant, id factory.ID, r
 		s.State = j.State
 	}
 	s.Attempt, s.Charged, s.Reason, s.Chip, s.Devices = j.Attempt, j.Charged, j.Reason, string(j.Chip), len(j.Placement.Devices)
-	_, s.Node, _ = strings.Cut(string(j.Placement.Node), "/")
 	s.Log = j.Attempt > 0
 	switch {
 	case j.State == job.Waiting:

@@ -16,8 +16,22 @@
     });
   }
 
+  // ---- Logs: opened below the run, to their end; there they can be closed
+  var reading = []; // how far up each stream of the log was scrolled
+  document.addEventListener('htmx:beforeSwap', function () {
+    reading = Array.from(document.querySelectorAll('#log pre'), function (el) { return el.scrollTop + el.clientHeight < el.scrollHeight - 8 ? el.scrollTop : -1; });
+  });
+  function openLog() {
+    document.querySelectorAll('#log [data-close]').forEach(function (el) { el.hidden = false; });
+    document.querySelectorAll('#log pre').forEach(function (el, i) { el.scrollTop = reading[i] > -1 ? reading[i] : el.scrollHeight; });
+  }
+  document.addEventListener('click', function (e) {
+    var close = e.target.closest('[data-close]');
+    if (close) close.closest('section').remove();
+  });
+
   // ---- Live
-  document.addEventListener('htmx:afterSettle', function () { localTimes(document); });
+  document.addEventListener('htmx:afterSettle', function () { localTimes(document); openLog(); });
   document.addEventListener('htmx:oobAfterSwap', function (e) { localTimes(e.target); bindAsk(); });
   function lost(is) { return function () { var el = byID('lost'); if (el) el.hidden = !is; }; }
   document.addEventListener('htmx:sendError', lost(true));
@@ -64,7 +78,7 @@
         yAxis: [{ type: 'value', scale: true, axisLabel: Object.assign({ formatter: function (v) { return v.toFixed(1); } }, label), splitLine: { lineStyle: { color: hair } }, splitNumber: 5 },
           { type: 'value', min: 0, show: false }],
         series: [
-          { type: 'line', data: points.map(function (p) { return [p[0], p[2]]; }), yAxisIndex: 1, showSymbol: false, lineStyle: { color: quiet, width: 1, type: 'dashed', opacity: .7 }, silent: true },
+          { type: 'line', data: points.map(function (p) { return [p[0], p[2]]; }), yAxisIndex: 1, showSymbol: false, lineStyle: { color: quiet, width: 1, type: 'dashed', opacity: .45 }, silent: true },
           { type: 'line', data: points.map(function (p) { return [p[0], p[1]]; }), showSymbol: false, lineStyle: { color: style('--held'), width: 1.25 }, silent: true },
           { type: 'line', data: smooth(), showSymbol: false, lineStyle: { color: style('--accent-fill'), width: 2.5 }, silent: true }
         ]
