@@ -27,7 +27,7 @@ func (s *Server) followRoutes() {
 		ID string `path:"id"`
 	}
 	huma.Register(s.api, huma.Operation{OperationID: "show-job-progress", Method: http.MethodGet, Path: Prefix + "/jobs/{id}/progress",
-		Summary: "How far a job has come", Security: []map[string][]string{{"key": {}}}},
+		Summary: "How far a job has come"},
 		func(ctx context.Context, in *one) (*progressOutput, error) {
 			e, attempt, err := s.attempt(ctx, in.ID)
 			if err != nil || e == nil {
@@ -42,7 +42,7 @@ func (s *Server) followRoutes() {
 	}
 	type metricsOutput struct{ Body []engine.Metric }
 	huma.Register(s.api, huma.Operation{OperationID: "list-job-metrics", Method: http.MethodGet, Path: Prefix + "/jobs/{id}/metrics",
-		Summary: "What a job measures while it works, such as the loss", Security: []map[string][]string{{"key": {}}}},
+		Summary: "What a job measures while it works, such as the loss"},
 		func(ctx context.Context, in *from) (*metricsOutput, error) {
 			e, attempt, err := s.attempt(ctx, in.ID)
 			if err != nil || e == nil {
@@ -60,7 +60,7 @@ func (s *Server) followRoutes() {
 		Follow bool   `query:"follow" doc:"go on until the job ends"`
 	}
 	huma.Register(s.api, huma.Operation{OperationID: "read-job-logs", Method: http.MethodGet, Path: Prefix + "/jobs/{id}/logs",
-		Summary: "What a job printed", Security: []map[string][]string{{"key": {}}}},
+		Summary: "What a job printed"},
 		func(ctx context.Context, in *logs) (*huma.StreamResponse, error) {
 			if _, _, err := s.attempt(ctx, in.ID); err != nil {
 				return nil, s.problem(err)
@@ -91,12 +91,15 @@ func (s *Server) attempt(ctx context.Context, id string) (engine.Engine, engine.
 // copyLogs writes the stream of the job's present attempt, and goes on with
 // what comes after if it is to follow.
 func (s *Server) copyLogs(ctx context.Context, w io.Writer, id, stream string, follow bool) error {
-	offset := int64(0)
+	offset, shown := int64(0), engine.Attempt{}
 	for {
 		j, _ := s.Writer.State().Jobs.Get(job.ID(id))
 		e, attempt, err := s.attempt(ctx, id)
 		if err != nil {
 			return err
+		}
+		if attempt != shown { // another attempt's log has its own beginning
+			offset, shown = 0, attempt
 		}
 		if e != nil {
 			part, err := e.Logs(ctx, attempt, stream, offset)
