@@ -48,7 +48,7 @@ func (s *Server) artifactRoutes() {
 	type newTree struct{ Body artifact.Tree }
 	type storedTree struct{ Body StoredTree }
 	huma.Register(s.api, huma.Operation{OperationID: "put-tree", Method: http.MethodPost, Path: Prefix + "/trees",
-		Summary: "Name a folder of blobs that are in the store", Security: []map[string][]string{{"key": {}}}},
+		Summary: "Name a folder of blobs that are in the store"},
 		func(ctx context.Context, in *newTree) (*storedTree, error) {
 			stored, err := s.putTree(ctx, in.Body)
 			if err != nil {
@@ -84,7 +84,6 @@ func (s *Server) artifactRoutes() {
 // putBlob streams: a corpus may be larger than memory.
 func (s *Server) putBlob() {
 	op := huma.Operation{OperationID: "put-blob", Method: http.MethodPut, Path: Prefix + "/blobs", Summary: "Store bytes; the answer names them",
-		Security: []map[string][]string{{"key": {}}},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			"application/octet-stream": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}},
 		Responses: map[string]*huma.Response{"200": {Description: "Its name and size"}}}
@@ -107,6 +106,9 @@ func (s *Server) putBlob() {
 func (s *Server) putTree(ctx context.Context, tree artifact.Tree) (StoredTree, error) {
 	stored := StoredTree{Files: int64(len(tree.Files))}
 	for i, file := range tree.Files {
+		if _, err := unit.ParseDigest(string(file.Digest)); err != nil {
+			return stored, &party.FieldError{Field: fmt.Sprintf("files[%d].digest", i), Problem: err.Error()}
+		}
 		size, err := s.Store.Size(ctx, file.Digest)
 		if err != nil {
 			return stored, err
@@ -123,6 +125,9 @@ func (s *Server) putTree(ctx context.Context, tree artifact.Tree) (StoredTree, e
 
 // checkedDataset fills in what the store knows better than the caller.
 func (s *Server) checkedDataset(ctx context.Context, d dataset.Dataset) (centre.Command, error) {
+	if _, err := unit.ParseDigest(string(d.Tree)); err != nil {
+		return nil, &party.FieldError{Field: "tree", Problem: err.Error()}
+	}
 	tree, err := artifact.ReadTree(ctx, s.Store, d.Tree)
 	if err != nil {
 		return nil, err
@@ -142,7 +147,7 @@ func (s *Server) files(id, path, what string, find func(state *centre.State, may
 	}
 	type output struct{ Body artifact.Tree }
 	huma.Register(s.api, huma.Operation{OperationID: "list-" + id + "-files", Method: http.MethodGet, Path: Prefix + path + "/files",
-		Summary: "The files " + what, Security: []map[string][]string{{"key": {}}}},
+		Summary: "The files " + what},
 		func(ctx context.Context, in *input) (*output, error) {
 			tree, err := s.tree(ctx, in.ID, in.Name, find)
 			if err != nil {
@@ -156,7 +161,7 @@ func (s *Server) files(id, path, what string, find func(state *centre.State, may
 		Path string `query:"path" required:"true"`
 	}
 	huma.Register(s.api, huma.Operation{OperationID: "read-" + id + "-file", Method: http.MethodGet, Path: Prefix + path + "/file",
-		Summary: "One file " + what, Security: []map[string][]string{{"key": {}}}},
+		Summary: "One file " + what},
 		func(ctx context.Context, in *fileInput) (*huma.StreamResponse, error) {
 			tree, err := s.tree(ctx, in.ID, in.Name, find)
 			if err != nil {
@@ -308,7 +313,9 @@ func download(ctx context.Context, c *Client, path string, file artifact.File, t
 	}
 	defer os.Remove(temp.Name()) // gone once renamed
 	hash := sha256.New()
-	_, err = io.Copy(io.MultiWriter(temp, hash), stream)
+	// One byte more than was said is enough to know: a centre that never ends
+	// must not fill the disk.
+	_, err = io.Copy(io.MultiWriter(temp, hash), io.LimitReader(stream, int64(file.Size)+1))
 	if err = errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close()); err != nil {
 		return err
 	}

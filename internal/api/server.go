@@ -72,6 +72,7 @@ func New(mux *http.ServeMux, c Config) *Server {
 	config.CreateHooks = nil // answers carry what they say and no links to schemas
 	config.Info.Description = "One centre's API. Send a key as a bearer token; send Idempotency-Key to make a change safe to repeat."
 	config.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
+	config.Security = []map[string][]string{{"key": {}}}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer"}}
 	s := &Server{Config: c}
 	s.api = humago.New(mux, config)
@@ -167,15 +168,23 @@ func (s *Server) problem(err error) error {
 		Hint: "the operator finds the cause in the centre's log"}
 	var refusal coded
 	var hint hinted
-	var exists *artifact.AbsentError
+	code := ""
+	if errors.As(err, &refusal) {
+		code = refusal.Code()
+	}
+	if errors.Is(err, ledger.ErrFull) {
+		code = diskFull
+	}
+	known, isFault := faults[code]
 	switch {
-	case errors.As(err, &refusal):
-		p.Detail, p.Code, p.Hint, p.Status = err.Error(), refusal.Code(), "", statusOf(refusal.Code())
+	case isFault:
+		p.Detail, p.Code, p.Status = known.detail, code, known.status
+		s.Log.Error("request failed", "err", err)
+	case code != "":
+		p.Detail, p.Code, p.Hint, p.Status = err.Error(), code, "", statusOf(code)
 		if errors.As(err, &hint) {
 			p.Hint = hint.Hint()
 		}
-	case errors.As(err, &exists):
-		p.Detail, p.Code, p.Hint, p.Status = err.Error(), "artifact.absent", "", http.StatusNotFound
 	case errors.Is(err, writer.ErrStopped):
 		p.Detail, p.Code, p.Hint, p.Status = err.Error(), "centre.stopping", "try again in a moment", http.StatusServiceUnavailable
 	default:
@@ -185,13 +194,26 @@ func (s *Server) problem(err error) error {
 	return p
 }
 
+const diskFull = "artifact.disk-full"
+
+// faults are those of the world that have a name of their own: the caller
+// hears what is wrong, and nothing of where.
+var faults = map[string]struct {
+	status int
+	detail string
+}{
+	diskFull:           {http.StatusInsufficientStorage, "the centre's disk is full; nothing was stored"},
+	"artifact.corrupt": {http.StatusInternalServerError, "a file in the centre's store is no longer what was stored"},
+	"artifact.format":  {http.StatusInternalServerError, "the centre's store is of another version"},
+}
+
 func statusOf(code string) int {
 	switch {
 	case code == "policy.denied":
 		return http.StatusForbidden
 	case code == "account.short":
 		return http.StatusPaymentRequired
-	case strings.HasSuffix(code, ".unknown"):
+	case strings.HasSuffix(code, ".unknown"), code == "artifact.absent":
 		return http.StatusNotFound
 	case strings.HasSuffix(code, ".state"), code == "placement.taken", code == "grant.closed":
 		return http.StatusConflict
@@ -231,8 +253,7 @@ func post[B any](s *Server, id, path, summary string, make func(ctx context.Cont
 		Keyed
 		Body B
 	}
-	huma.Register(s.api, huma.Operation{OperationID: id, Method: http.MethodPost, Path: Prefix + path, Summary: summary,
-		Security: []map[string][]string{{"key": {}}}},
+	huma.Register(s.api, huma.Operation{OperationID: id, Method: http.MethodPost, Path: Prefix + path, Summary: summary},
 		func(ctx context.Context, in *input) (*madeOutput, error) {
 			command, err := make(ctx, in.Body)
 			if err != nil {
@@ -249,8 +270,7 @@ func act[B any](s *Server, id, path, summary string, make func(ctx context.Conte
 		ID   string `path:"id"`
 		Body B
 	}
-	huma.Register(s.api, huma.Operation{OperationID: id, Method: http.MethodPost, Path: Prefix + path, Summary: summary,
-		Security: []map[string][]string{{"key": {}}}},
+	huma.Register(s.api, huma.Operation{OperationID: id, Method: http.MethodPost, Path: Prefix + path, Summary: summary},
 		func(ctx context.Context, in *input) (*madeOutput, error) {
 			command, err := make(ctx, in.ID, in.Body)
 			if err != nil {
@@ -266,8 +286,7 @@ type Empty struct{}
 // list registers a listing: rows makes it from the state, for the caller.
 func list[V any](s *Server, id, path, summary string, rows func(state *centre.State, may readable) []V) {
 	type output struct{ Body []V }
-	huma.Register(s.api, huma.Operation{OperationID: id, Method: http.MethodGet, Path: Prefix + path, Summary: summary,
-		Security: []map[string][]string{{"key": {}}}},
+	huma.Register(s.api, huma.Operation{OperationID: id, Method: http.MethodGet, Path: Prefix + path, Summary: summary},
 		func(ctx context.Context, _ *struct{}) (*output, error) {
 			state := s.Writer.State()
 			found := rows(state, s.readable(ctx, state))
@@ -284,8 +303,7 @@ func get[V any](s *Server, id, path, summary string, find func(state *centre.Sta
 		ID string `path:"id"`
 	}
 	type output struct{ Body V }
-	huma.Register(s.api, huma.Operation{OperationID: id, Method: http.MethodGet, Path: Prefix + path, Summary: summary,
-		Security: []map[string][]string{{"key": {}}}},
+	huma.Register(s.api, huma.Operation{OperationID: id, Method: http.MethodGet, Path: Prefix + path, Summary: summary},
 		func(ctx context.Context, in *input) (*output, error) {
 			state := s.Writer.State()
 			found, err := find(state, s.readable(ctx, state), in.ID)
