@@ -217,38 +217,40 @@ func (l *lossWriter) noteAttempt(step int) error {
 	number, _ := strconv.Atoi(os.Getenv("GAON_ATTEMPT"))
 	begun := l.found
 	begun.Attempt, begun.Step = number, step
+	var err error
 	if step > 0 {
-		var err error
 		if begun.Checkpoint, err = l.w.checkpointDigest(step); err != nil {
 			return err
 		}
 	}
-	line, err := json.Marshal(begun)
-	if err != nil {
-		return err
-	}
 	path := l.w.path(keepFolder, attemptsLog)
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
+	if l.attempts, err = readAttempts(path); err != nil {
 		return err
 	}
-	_, err = file.Write(append(line, '\n'))
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	l.attempts = nil
-	for decoder := json.NewDecoder(bytes.NewReader(data)); decoder.More(); {
-		var b Begun
-		if err := decoder.Decode(&b); err != nil {
-			return fmt.Errorf("%s: %w", attemptsLog, err)
+	l.attempts = append(l.attempts, begun)
+	var log bytes.Buffer
+	for lines, i := json.NewEncoder(&log), 0; i < len(l.attempts); i++ {
+		if err := lines.Encode(l.attempts[i]); err != nil {
+			return err
 		}
-		l.attempts = append(l.attempts, b)
 	}
-	return nil
+	return writeWhole(path, log.Bytes())
+}
+
+// readAttempts reads the log of attempts. A line that a crash tore is passed
+// over: it must not keep every later attempt from going on.
+func readAttempts(path string) (all []Begun, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for line := range bytes.Lines(data) {
+		var b Begun
+		if json.Unmarshal(line, &b) == nil {
+			all = append(all, b)
+		}
+	}
+	return all, nil
 }
 
 // pointsBefore returns the whole lines of the log whose step is below first.
