@@ -193,7 +193,7 @@ func (d *driver) finish(ctx context.Context, a engine.Attempt, j job.Job, seen e
 		result, err := d.engine.Collect(ctx, a)
 		var refused interface{ Code() string }
 		switch {
-		case errors.As(err, &refused):
+		case errors.As(err, &refused) && refused.Code() == outputRefused:
 			f.State, f.Reason = job.Failed, "its outputs cannot be kept: "+err.Error()
 		case err != nil:
 			if ctx.Err() == nil {
@@ -205,6 +205,10 @@ func (d *driver) finish(ctx context.Context, a engine.Attempt, j job.Job, seen e
 	}
 	d.order(ctx, "finish", a, ended)
 }
+
+// outputRefused is the one code with which an engine says that an output can
+// never be kept; faults, such as a full disk, may have codes of their own.
+const outputRefused = "attempt.output"
 
 // wordsMax bounds how much of what a failed job said last becomes its reason.
 const (

@@ -3,11 +3,13 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gaon-ai/gaon/internal/artifact/folder"
 	"github.com/gaon-ai/gaon/internal/centre"
 	"github.com/gaon-ai/gaon/internal/engine"
 	"github.com/gaon-ai/gaon/internal/fleet"
@@ -63,6 +65,7 @@ func TestJobOutlastsFaults(t *testing.T) {
 		{"the engine is away when it should start", engineFails("Observe", fault{broken, 5, false}), nothing},
 		{"the engine is away while it runs", nothing, engineFails("Observe", fault{broken, 5, false})},
 		{"its list is not there", engineFails("List", fault{broken, 9, false}), engineFails("List", fault{broken, 9, false})},
+		{"the disk is full at first", nothing, engineFails("Collect", fault{fmt.Errorf("collect: %w", &folder.FullError{Dir: "x"}), 4, false})},
 		{"outputs cannot be stored at first", nothing, engineFails("Collect", fault{broken, 4, false})},
 		{"the answer to a collect is lost", nothing, engineFails("Collect", fault{broken, 2, true})},
 		{"its folder is not removed at first", nothing, engineFails("Forget", fault{broken, 3, false})},

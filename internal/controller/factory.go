@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/gaon-ai/gaon/internal/centre"
@@ -70,11 +71,15 @@ func advance(ctx context.Context, w *writer.Writer, signer Signer, log *slog.Log
 	}
 }
 
+// storeCodes begins the codes of the artifact store. A full disk or a lost blob
+// is a fault of the world, though it has a code.
+const storeCodes = "artifact."
+
 // fail ends a run that cannot go on. A fault of the world leaves the run as it
 // is: it is tried again with the next state or after a restart.
 func fail(ctx context.Context, w *writer.Writer, log *slog.Logger, id factory.ID, err error) {
 	var refusal interface{ Code() string }
-	if !errors.As(err, &refusal) {
+	if !errors.As(err, &refusal) || strings.HasPrefix(refusal.Code(), storeCodes) {
 		if ctx.Err() == nil {
 			log.Error("factory run waits for the fault to be mended", "run", id, "err", err)
 		}

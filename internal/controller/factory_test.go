@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gaon-ai/gaon/internal/artifact/folder"
 	"github.com/gaon-ai/gaon/internal/centre"
 	"github.com/gaon-ai/gaon/internal/dataset"
 	"github.com/gaon-ai/gaon/internal/engine"
@@ -255,7 +257,7 @@ func TestFactoryRunFails(t *testing.T) {
 // A fault is the world's: the run waits until it is mended, and nobody signs
 // twice for it.
 func TestFactoryRunOutlastsFaults(t *testing.T) {
-	broken := errors.New("the disk is full")
+	broken := fmt.Errorf("store: %w", &folder.FullError{Dir: "x"})
 	runFactory(t, func(r *run) {
 		r.signer.fails["Chain"], r.signer.fails["Sign"] = []error{broken, broken}, []error{broken, broken}
 		r.start()
