@@ -147,6 +147,12 @@ func startDocsCentre(t *testing.T) *docsCentre {
 			t.Errorf("gaon up: %v\n%s", err, said.String())
 		}
 		stopLeftovers(c.dir)
+		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+			if exec.Command("pgrep", "-f", "supervise "+c.dir).Run() != nil {
+				return // none is left that writes into the folder
+			}
+		}
+		t.Error("jobs of the pages do not end")
 	})
 	c.waitFor(t, "node", "list", "-o", "id")
 

@@ -3,28 +3,37 @@
 #
 #   scripts/capture-demo.sh              the demo as it is
 #   scripts/capture-demo.sh --recipe F   more flags for gaon demo
+#   scripts/capture-demo.sh --from F ... only draw what was printed before, with the flags ...
 #
 # Nothing is drawn by hand: every line is what the program wrote, but that the
 # present folder is called ~/gaon and the one-time ticket is cut.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-make -s build
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 here=$PWD
-recipe=()
+flags=()
 for word in "$@"; do
   [ -f "$word" ] && word=$(realpath "$word")
-  recipe+=("$word")
+  flags+=("$word")
 done
+if [ "${1-}" = --from ]; then
+  printed=${flags[1]}
+  folder=$(dirname "$printed")
+  shift 2
+else
+  make -s build
+  printed=$work/printed.txt
+  folder=$work
+  (cd "$work" && LANG=en_US.UTF-8 LC_ALL='' GAON_DATA='' GAON_KEY='' GAON_SERVER='' "$here/bin/gaon" demo --once "${flags[@]}" >"$printed")
+fi
 cd "$work"
-LANG=en_US.UTF-8 LC_ALL= GAON_KEY= GAON_SERVER= "$here/bin/gaon" demo --once "${recipe[@]}" |
-  sed -e "s#$work#~/gaon#g" -e 's#?ticket=.*#?ticket=…#' >demo.txt
+sed -e "s#$folder#~/gaon#g" -e 's#?ticket=.*#?ticket=…#' "$printed" >demo.txt
 
 # A file of text to an SVG: one <text> a line, long ones cut at a blank.
-awk '
-  function escape(s) { gsub(/&/, "\\&amp;", s); gsub(/</, "\\&lt;", s); gsub(/>/, "\\&gt;", s); return s }
-  BEGIN { wide = 128; n = 0; line[++n] = "$ gaon demo --once" }
+awk -v typed="gaon demo --once${1:+ $*}" '
+  function escape(s) { gsub(/&/, "\\&amp;", s); gsub(/</, "\\&lt;", s); gsub(/>/, "\\&gt;", s); gsub(/  /, "\\&#160; ", s); return s }
+  BEGIN { wide = 128; n = 0; line[++n] = "$ " typed }
   {
     rest = $0; match(rest, /^ */); indent = substr(rest, 1, RLENGTH)
     while (length(rest) > wide) {
