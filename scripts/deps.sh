@@ -8,6 +8,7 @@ need chromium chromium
 need zstd zstd
 need bwrap bubblewrap
 need pgrep procps
+need curl curl
 fc-list 2>/dev/null | grep -qi 'noto.*cjk' || missing+=(fonts-noto-cjk fontconfig)
 
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -82,7 +82,7 @@ func (s *settings) orgAdd() *cobra.Command {
 		Example: "  gaon org add '한빛언어연구소' --country KR --kind company",
 		RunE: func(c *cobra.Command, args []string) error {
 			body.Name = args[0]
-			return s.post(c, "/orgs", body, "gaon apply --help")
+			return s.post(c, "/orgs", body, "gaon person add NAME --org ORG")
 		}}
 	c.Flags().StringVar(&body.Country, "country", "KR", "its country, ISO 3166-1 alpha-2")
 	c.Flags().StringVar(&body.Kind, "kind", "company", "company, university, institute or office")

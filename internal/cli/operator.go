@@ -89,7 +89,9 @@ func (s *settings) policyShow() *cobra.Command {
 			if s.output != "table" {
 				return s.printValue(c.OutOrStdout(), found)
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "// %s\n%s", found.Digest, found.Text)
+			// The digest is told aside, so that what is printed can be published again.
+			fmt.Fprintln(c.ErrOrStderr(), found.Digest)
+			_, err = fmt.Fprint(c.OutOrStdout(), found.Text)
 			return err
 		}}
 }

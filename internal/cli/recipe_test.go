@@ -11,11 +11,11 @@ func TestRecipe(t *testing.T) {
 	}
 	text := string(demoRecipeText)
 	for _, row := range []struct{ name, old, new, want string }{
-		{"an unknown key names its line", "  layers: 4", "  layres: 4", "r.yaml:17:"},
-		{"a word for a number", "layers: 4", "layers: four", "r.yaml:17:"},
-		{"zero layers", "layers: 4", "layers: 0", "train.layers: 0 is outside"},
-		{"heads that do not split", "heads: 6", "heads: 5", "train.width"},
-		{"a decimal with seven places", `"0.003"`, `"0.0000001"`, "train.learning_rate"},
+		{"an unknown key names its line", "  layers: 3", "  layres: 3", "r.yaml:15:"},
+		{"a word for a number", "layers: 3", "layers: four", "r.yaml:15:"},
+		{"zero layers", "layers: 3", "layers: 0", "train.layers: 0 is outside"},
+		{"heads that do not split", "heads: 4", "heads: 5", "train.width"},
+		{"a decimal with seven places", `"0.006"`, `"0.0000001"`, "train.learning_rate"},
 		{"a gate nobody can read", "contamination < 0.001", "contamination is low", "gate[1]"},
 		{"no gate at all", "gate: ", "gates: ", "r.yaml:"},
 		{"no YAML", "name: gaon-mini\nseed", "name: [\nseed", "r.yaml"},

@@ -23,7 +23,7 @@ func datasets(t *testing.T) *dataset.Book {
 		{"D2", dataset.Training, policy.Label{Class: policy.Confidential, Residency: []string{"KR", "SG"}}},
 		{"D3", dataset.Evaluation, policy.Label{Class: policy.Internal, Residency: []string{"KR"}}},
 	} {
-		e, err := b.Register(dataset.ID(d.id), dataset.Dataset{Name: d.id, Org: "O1", Licence: "CC0-1.0", Purpose: d.purpose, Tree: unit.DigestOf([]byte(d.id)), Label: d.label})
+		e, err := b.Register(dataset.ID(d.id), dataset.Dataset{Name: d.id, Org: "O1", Licence: "CC0-1.0", Consent: "public record", Purpose: d.purpose, Tree: unit.DigestOf([]byte(d.id)), Label: d.label})
 		if err != nil {
 			t.Fatal(err)
 		}
