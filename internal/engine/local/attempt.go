@@ -355,7 +355,7 @@ func (e *Engine) launch(at *attempt) error {
 	argv := append(slices.Clone(e.config.SupervisorArgv), at.dir)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=" + searchPath, "LANG=C.UTF-8", "GOMAXPROCS=2"}
+	cmd.Env = []string{"PATH=" + searchPath, "LANG=C.UTF-8", "GOMAXPROCS=2", stageVariable + "=" + stageOutside}
 	cmd.Stdout, cmd.Stderr = out, out
 	detach(cmd)
 	if err := cmd.Start(); err != nil {

@@ -172,7 +172,7 @@ func partOf(t *testing.T, e *local.Engine, a engine.Attempt, inside bool) int {
 		}
 		words := strings.Split(strings.TrimRight(string(argv), "\x00"), "\x00")
 		env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-		if err != nil || strings.Contains(string(env), "GAON_SUPERVISE_STAGE") != inside {
+		if err != nil || strings.Contains(string(env), "GAON_SUPERVISE_STAGE=inside") != inside {
 			continue
 		}
 		if len(words) == 3 && words[1] == "supervise" && words[2] == e.Folder(a) {

@@ -127,6 +127,12 @@ func (e *InUseError) Hint() string {
 // Open opens the engine on its folder and finds the attempts that it ran, or
 // still runs, from before. *InUseError if another process has the folder.
 func Open(ctx context.Context, config Config) (*Engine, error) {
+	// A program that does not know its supervisor's command would come here
+	// again in each supervisor, start another, and so on until the machine
+	// has no processes left.
+	if os.Getenv(stageVariable) != "" {
+		return nil, errors.New("open local engine: this process was started as a supervisor and must call local.Supervise instead")
+	}
 	if err := config.complete(); err != nil {
 		return nil, fmt.Errorf("open local engine: %w", err)
 	}

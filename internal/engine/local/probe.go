@@ -19,6 +19,7 @@ import (
 // this variable tells it so. The work itself gets another environment.
 const (
 	stageVariable = "GAON_SUPERVISE_STAGE"
+	stageOutside  = "supervisor"
 	stageInside   = "inside"
 	stageProbe    = "probe"
 )
