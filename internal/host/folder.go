@@ -75,7 +75,7 @@ func ReadAccess(dir string) (Access, error) {
 		return access, err
 	}
 	if err := json.Unmarshal(data, &access); err != nil {
-		return access, &ledger.HintError{Err: fmt.Errorf("%s: %w", path, err), Hint: "start the centre again, it mends the address: gaon up"}
+		return access, &ledger.HintError{Err: fmt.Errorf("%s: %w", path, err), Hint: "remove that file and start the centre again, which makes a new key: gaon up"}
 	}
 	return access, nil
 }
@@ -100,6 +100,17 @@ func writeSecret(path string, data []byte) error {
 		return err
 	}
 	return os.Rename(file.Name(), path)
+}
+
+// createSecret is writeSecret for what must be written once: if another has
+// written it meanwhile, the error is fs.ErrExist and his stays.
+func createSecret(path string, data []byte) error {
+	temp := path + "." + rand.Text()
+	if err := writeSecret(temp, data); err != nil {
+		return err
+	}
+	defer os.Remove(temp)
+	return os.Link(temp, path)
 }
 
 // prepareFolder makes the data folder, or refuses one that a newer version
@@ -130,33 +141,49 @@ type keys struct {
 }
 
 // loadKeys reads the centre's keys, or makes them where the centre is new. Each
-// is durable before anything is signed with it.
+// is durable before anything is signed with it, and of two programs that make
+// them at once both take the same.
 func loadKeys(dir, name string) (keys, error) {
 	var k keys
-	path := filepath.Join(dir, keyFolder, ledgerKeyFile)
-	text, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if k.ledger, err = proof.GenerateSigningKey(rand.Reader, origin(name)); err == nil {
-			err = writeSecret(path, []byte(k.ledger.Secret()+"\n"))
-		}
-	case err == nil:
+	text, err := readOrCreate(filepath.Join(dir, keyFolder, ledgerKeyFile), func() ([]byte, error) {
+		key, err := proof.GenerateSigningKey(rand.Reader, origin(name))
+		return []byte(key.Secret() + "\n"), err
+	})
+	if err == nil {
 		k.ledger, err = proof.ParseSigningKey(strings.TrimSpace(string(text)))
 	}
 	if err != nil {
 		return k, fmt.Errorf("ledger key: %w", err)
 	}
-	path = filepath.Join(dir, keyFolder, modelKeyFile)
-	k.model, err = modelsign.ReadPrivateKey(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if k.model, err = modelsign.NewKey(); err == nil {
-			err = modelsign.WritePrivateKey(path, k.model)
+	text, err = readOrCreate(filepath.Join(dir, keyFolder, modelKeyFile), func() ([]byte, error) {
+		key, err := modelsign.NewKey()
+		if err != nil {
+			return nil, err
 		}
+		return modelsign.EncodePrivateKey(key)
+	})
+	if err == nil {
+		k.model, err = modelsign.ParsePrivateKey(text)
 	}
 	if err != nil {
 		return k, fmt.Errorf("model key: %w", err)
 	}
 	return k, k.writePublic(dir)
+}
+
+// readOrCreate reads a secret; where there is none it makes one.
+func readOrCreate(path string, create func() ([]byte, error)) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return data, err
+	}
+	if data, err = create(); err != nil {
+		return nil, err
+	}
+	if err := createSecret(path, data); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return os.ReadFile(path)
 }
 
 func (k keys) writePublic(dir string) error {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"slices"
 
 	"github.com/gaon-ai/gaon/internal/api"
 	"github.com/gaon-ai/gaon/internal/centre"
@@ -42,7 +43,7 @@ func (h *Host) found(ctx context.Context) error {
 	}
 	h.Access = access
 	if h.Writer.State().Seq > 0 {
-		return nil
+		return h.mendAccess(ctx)
 	}
 	details, err := json.Marshal(api.Details{Name: "local operator"})
 	if err != nil {
@@ -62,6 +63,28 @@ func (h *Host) found(ctx context.Context) error {
 		Policy: policy.Default, Details: bound, Secret: unit.DigestOf([]byte(access.Key)),
 	}, Side: []ledger.Side{record}})
 	return err
+}
+
+// mendAccess issues the local user's key anew when the access file was lost:
+// whoever holds the data folder holds the ledger's own key, and must not be
+// locked out of the centre. A key that was revoked stays so.
+func (h *Host) mendAccess(ctx context.Context) error {
+	secret := unit.DigestOf([]byte(h.Access.Key))
+	state := h.Writer.State()
+	for _, key := range state.Party.Keys.All() {
+		if key.Secret == secret {
+			return nil
+		}
+	}
+	for id, person := range state.Party.People.All() {
+		if slices.Contains(person.RolesAt(Now()), party.Operator) {
+			h.Log.Warn("the local user's key was lost; a new one is issued", "person", id)
+			_, err := h.Writer.Do(ctx, writer.Order{By: string(id), Command: centre.IssueKey{Person: id, Use: party.ForAPI, Secret: secret}})
+			return err
+		}
+	}
+	h.Log.Warn("the local user's key was lost and no operator is left to issue a new one")
+	return nil
 }
 
 // person is who the local user's key speaks for.

@@ -223,6 +223,9 @@ func (h *Host) Close() error {
 	if h.local != nil {
 		errs = append(errs, h.local.Close())
 	}
+	if h.Store != nil {
+		errs = append(errs, h.Store.Close())
+	}
 	if h.Ledger != nil {
 		errs = append(errs, h.Ledger.Close())
 	}
