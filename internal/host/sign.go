@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/gaon-ai/gaon/internal/api"
 	"github.com/gaon-ai/gaon/internal/artifact"
@@ -211,6 +212,9 @@ func (h *Host) Sign(ctx context.Context, state *centre.State, id factory.ID, run
 	if err != nil {
 		return signed, &signError{"the passport does not hold: " + err.Error()}
 	}
+	if err := ofRun(verified.Passport, state, id, run); err != nil {
+		return signed, &signError{"the passport does not hold: " + err.Error()}
+	}
 	tree, _, err := artifact.PutTree(ctx, h.Store, dir)
 	if err != nil {
 		return signed, err
@@ -224,6 +228,36 @@ func (h *Host) Sign(ctx context.Context, state *centre.State, id factory.ID, run
 		return signed, &signError{"the passport is not among the signed files"}
 	}
 	return model.WasSigned{ID: model.ID(run.Model), Release: tree, Bundle: unit.DigestOf(bundle), Passport: digest, Signer: unit.Digest("sha256:" + signer)}, nil
+}
+
+// ofRun holds what a passport says of itself against the run: the passport's
+// own checks prove what the ledger records of the stages, and only the centre
+// knows under which name and label, and of which run, a model is released.
+func ofRun(p passport.Passport, state *centre.State, id factory.ID, run factory.Run) error {
+	var problems []error
+	same := func(field, found, want string) {
+		if found != want {
+			problems = append(problems, fmt.Errorf("%s: %q, the centre has %q", field, found, want))
+		}
+	}
+	same("model.name", p.Model.Name, run.Recipe.Name)
+	same("model.version", p.Model.Version, string(id))
+	same("model.class", p.Model.Class, string(run.Label.Class))
+	same("model.residency", strings.Join(p.Model.Residency, " "), strings.Join(run.Label.Residency, " "))
+	same("issuer.name", p.Issuer.Name, state.Identity.Name)
+	same("issuer.country", p.Issuer.Country, state.Identity.Country)
+	for i, source := range sources(state, run.Training) {
+		if i >= len(p.Data.Sources) {
+			problems = append(problems, fmt.Errorf("data.sources: dataset %s is missing", source.ID))
+			continue
+		}
+		field, said := fmt.Sprintf("data.sources[%d].", i), p.Data.Sources[i]
+		same(field+"digest", string(said.Digest), string(source.Tree))
+		same(field+"licence", said.Licence, source.Licence)
+		same(field+"consent", said.Consent, source.Consent)
+		same(field+"owner", said.Owner, source.Owner)
+	}
+	return errors.Join(problems...)
 }
 
 func releaseOf(run factory.Run) (unit.Digest, bool) {
