@@ -29,7 +29,7 @@ import (
 const (
 	killsShort = 12
 	killsLong  = 150
-	livesFor   = 2500 * time.Millisecond // at most, before it is killed
+	livesFor   = 900 * time.Millisecond // at most, before it is killed
 	finishes   = 5 * time.Minute         // how long the last life may take
 )
 
@@ -101,7 +101,7 @@ const crashRecipe = `name: crash
 seed: 11
 curate: {languages: [ko, en], held_out: 60}
 tokenizer: {vocabulary: 400}
-train: {layers: 1, width: 32, hidden: 64, heads: 2, kv_heads: 1, context: 32, batch: 4, steps: 60, warmup: 2, learning_rate: "0.01", weight_decay: "0.1", checkpoint_every: 5}
+train: {layers: 1, width: 32, hidden: 64, heads: 2, kv_heads: 1, context: 32, batch: 4, steps: 400, warmup: 2, learning_rate: "0.01", weight_decay: "0.1", checkpoint_every: 5}
 gate: ["bits_per_byte < 8", "contamination < 0.001"]
 approvals: 2
 serve: {name: crash}
@@ -183,9 +183,9 @@ func checkAfterCrashes(t *testing.T, dir string) {
 		}
 		for _, e := range entry.Events {
 			switch e := e.(type) {
-			case *grant.Used:
+			case grant.Used:
 				charged[e.Job]++
-			case *job.Finished:
+			case job.Finished:
 				ended[string(e.ID)]++
 			}
 		}
