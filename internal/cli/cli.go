@@ -102,6 +102,7 @@ anyone can verify.`,
 		Version: version, SilenceUsage: true, SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	orHelp(root)
 	flags := root.PersistentFlags()
 	flags.StringVar(&s.data, "data", envOr("GAON_DATA", "gaon-data"), "folder of the local centre")
 	flags.StringVar(&s.server, "server", os.Getenv("GAON_SERVER"), "address of the centre (default: the local one)")
@@ -161,10 +162,27 @@ func (s *settings) say(en, ko string) string {
 
 // noun groups a noun's verbs: gaon job list, gaon job show …
 func noun(group, name, short string, verbs ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: name, Short: short, GroupID: group, Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{Use: name, Short: short, GroupID: group}
+	orHelp(c)
 	c.AddCommand(verbs...)
 	return c
+}
+
+// orHelp makes a command that only groups others show its help, and refuse a
+// word that is none of them with the nearest that is.
+func orHelp(c *cobra.Command) {
+	c.SuggestionsMinimumDistance = 2
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		hint := "see " + c.CommandPath() + " --help"
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = "did you mean: " + c.CommandPath() + " " + near[0]
+		}
+		return &usageError{fmt.Errorf("unknown command %q for %q\nhint: %s", args[0], c.CommandPath(), hint)}
+	}
 }
 
 // exactly wants the named arguments and says which is missing.
