@@ -30,7 +30,7 @@ const (
 	killsShort = 12
 	killsLong  = 150
 	livesFor   = 900 * time.Millisecond // at most, before it is killed
-	finishes   = 5 * time.Minute         // how long the last life may take
+	finishes   = 5 * time.Minute        // how long the last life may take
 )
 
 // TestCrashes kills the centre in the middle of a demo, again and again at
