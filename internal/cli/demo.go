@@ -20,6 +20,7 @@ import (
 	"github.com/gaon-ai/gaon/internal/factory"
 	"github.com/gaon-ai/gaon/internal/grant"
 	"github.com/gaon-ai/gaon/internal/host"
+	"github.com/gaon-ai/gaon/internal/lm"
 	"github.com/gaon-ai/gaon/internal/model"
 	"github.com/gaon-ai/gaon/internal/party"
 	"github.com/gaon-ai/gaon/internal/policy"
@@ -190,6 +191,10 @@ func (d *demo) showCentre(ctx context.Context) error {
 			d.line("  note: %s", "  참고: %s", remark)
 		}
 	}
+	if lm.Kernel() == "gonum" {
+		d.line("note: built without SIMD, so training takes about eight times as long; build with GOEXPERIMENT=simd, as make run does",
+			"참고: SIMD 없이 빌드되어 학습이 약 8배 느립니다. make run 처럼 GOEXPERIMENT=simd 로 빌드하십시오")
+	}
 	d.line("watch it in a browser: %s", "브라우저에서 보기: %s", d.host.Link())
 	return nil
 }
@@ -265,13 +270,18 @@ func (d *demo) award(ctx context.Context) error {
 	for _, a := range all {
 		if string(a.ID) == application {
 			d.given = a.Grant
-			d.line("%s asked for %s credits: %s, grant %s (%s)", "%s의 %s 크레딧 신청: %s, 과제 %s (%s)", company, a.Credits, a.State, dash(a.Grant), strings.Join(a.Reasons, "; "))
+			d.line("%s asked for %s credits: %s, grant %s (%s)", "%s의 %s 크레딧 신청: %s, 과제 %s (%s)", company, a.Credits, d.applicationState(a.State), dash(a.Grant), strings.Join(a.Reasons, "; "))
 		}
 	}
 	if d.given == "" {
 		return fmt.Errorf("application %s was not awarded\nhint: see why: gaon application list", application)
 	}
 	return nil
+}
+
+// applicationState is how an application stands, in the user's language.
+func (d *demo) applicationState(state string) string {
+	return d.say(state, map[string]string{programme.Awarded: "배정됨", programme.InReview: "심사 중", programme.Declined: "거절됨"}[state])
 }
 
 // makeModel uploads the text, runs the factory and has two people approve.
@@ -387,7 +397,7 @@ func (d *demo) talk(ctx context.Context, run api.Run) error {
 	seed := int64(7)
 	fmt.Fprintf(d.out, "  %s > %s\n  ", name, demoPrompt)
 	_, used, err := ask(ctx, api.NewClient(d.host.URL(), d.secrets.Inference), asked{Model: name, Messages: []chatMessage{{"user", demoPrompt}},
-		Stream: true, StreamOptions: &includeUsage{true}, MaxTokens: run.Recipe.Train.Context / 2, Temperature: 0.7, TopP: 0.9, Seed: &seed}, d.out)
+		Stream: true, StreamOptions: &includeUsage{true}, MaxTokens: answerTokens(run.Recipe.Train.Context), Temperature: 0.7, TopP: 0.9, Seed: &seed}, d.out)
 	fmt.Fprintln(d.out)
 	if err != nil {
 		return err
@@ -396,6 +406,15 @@ func (d *demo) talk(ctx context.Context, run api.Run) error {
 	d.line("(%.0f seconds since the start; a model this small writes in the manner of its text, not with its sense)",
 		"(시작부터 %.0f초. 이렇게 작은 모델은 글의 뜻보다 말투를 흉내 냅니다)", time.Since(d.began).Seconds())
 	return nil
+}
+
+// answerTokens bounds the demo's answer to half of the context; where that is
+// short, 0 leaves it to what the prompt has left.
+func answerTokens(context int) int {
+	if context < 128 {
+		return 0
+	}
+	return context / 2
 }
 
 // served returns the name of an endpoint that serves the model, opening one
