@@ -158,7 +158,7 @@ func TestNumbers(t *testing.T) {
 		{decimal(2_104_500, 3), "2.105"}, {decimal(-2_104_500, 2), "-2.10"}, {decimal(999_999, 0), "1"}, {decimal(1_234_567_000_000, 1), "1,234,567.0"},
 		{percent(366_666), "36.7 %"}, {percent(0), "0.0 %"},
 		{credit(12_345 * unit.Credit), "12,345"}, {credit(-500_000), "-0.5"}, {credit(1_234_000_001), "1,234.000001"}, {credit(776), "0.000776"},
-		{spell(English, 0), "0 s"}, {spell(Korean, 65*unit.Second), "1분 5초"}, {spell(English, 2*unit.Hour), "2 h"}, {spell(Korean, 180*unit.Day), "180일"},
+		{spell(English, 0), "0 s"}, {spell(English, 349), "0.3 s"}, {spell(Korean, 9_999), "9.9초"}, {spell(English, 10_900), "10 s"}, {spell(Korean, 65*unit.Second), "1분 5초"}, {spell(English, 2*unit.Hour), "2 h"}, {spell(Korean, 180*unit.Day), "180일"},
 		{spell(English, 26*unit.Hour), "1 d 2 h"}, {spell(Korean, -5), "0초"},
 		{at("runs", "R1/../x"), "/runs/R1%2F..%2Fx"},
 	} {

@@ -123,7 +123,8 @@ func credit(c unit.Credits) string {
 // percent writes a share in per cent.
 func percent(share unit.Micro) string { return decimal(share*100, 1) + " %" }
 
-// spell writes a span in whole seconds as people say it.
+// spell writes a span as people say it: in whole seconds, and below ten of
+// them with a tenth.
 func spell(lang string, d unit.Span) string {
 	seconds := int64(max(d, 0)) / 1000
 	days, hours, minutes := seconds/86400, seconds/3600%24, seconds/60%60
@@ -143,6 +144,9 @@ func spell(lang string, d unit.Span) string {
 		return two(hours, 1, minutes)
 	case minutes > 0:
 		return two(minutes, 2, seconds%60)
+	}
+	if tenths := int64(max(d, 0)) % 1000 / 100; seconds < 10 && tenths > 0 {
+		return fmt.Sprintf("%d.%d%s%s", seconds, tenths, gap, names[3])
 	}
 	return part(seconds, 3)
 }

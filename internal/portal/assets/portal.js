@@ -146,7 +146,7 @@
         byID('answer').classList.add('failed');
         text.textContent = status.textContent = form.dataset.failed + problem.message;
       }).finally(function () {
-        if (usage) used.textContent = form.dataset.used.replace('{prompt}', usage.prompt_tokens).replace('{completion}', usage.completion_tokens).replace('{seconds}', ((performance.now() - began) / 1000).toFixed(1));
+        if (usage) used.textContent = form.dataset.used.replace('{prompt}', usage.prompt_tokens).replace('{completion}', usage.completion_tokens).replace('{seconds}', ((performance.now() - began) / 1000).toFixed(2));
         stopping = null;
         busy(false);
       });
