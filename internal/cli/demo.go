@@ -91,11 +91,16 @@ func (d *demo) run(ctx context.Context) error {
 	}
 	defer done()
 	d.host = h
-	ctx, stop := context.WithCancel(ctx)
+	// Ctrl-C ends the showing, not the centre: that is still needed to close
+	// the endpoint and settle its bill.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ctx, abandon := context.WithCancel(ctx)
+	defer abandon()
 	served := make(chan error, 1)
 	go func() {
-		served <- h.Serve(ctx)
-		stop() // whatever the demo waits for will not come any more
+		served <- h.Serve(serving)
+		abandon() // whatever the demo waits for will not come any more
 	}()
 	err = d.show(ctx, recipe)
 	if err == nil && !d.once {
@@ -104,7 +109,7 @@ func (d *demo) run(ctx context.Context) error {
 		fmt.Fprintln(d.out, d.say("\nclosing the endpoint and settling its bill …", "\n엔드포인트를 닫고 요금을 정산합니다 …"))
 	}
 	// A laptop should be left as it was found: nothing goes on in the background.
-	err = errors.Join(err, d.closeEndpoints(context.WithoutCancel(ctx)))
+	err = errors.Join(err, d.closeEndpoints(serving))
 	stop()
 	if failed := <-served; failed != nil {
 		err = failed
