@@ -45,7 +45,7 @@ func (s *Server) ledgerRoutes(mux *http.ServeMux) {
 			if !ok || !s.readable(ctx, state)("Grant", in.ID, g.Org) {
 				return nil, s.problem(unknown("grant", in.ID))
 			}
-			document, err := s.receipts.of(ctx, s.Ledger, in.ID)
+			document, err := s.receipts.Of(ctx, s.Ledger, in.ID)
 			if err != nil {
 				return nil, s.problem(err)
 			}
@@ -78,9 +78,10 @@ func Prove(ctx context.Context, l ledger.Ledger, seq int64) (receipt.Proof, erro
 	return receipt.Proof{Entry: seq, Data: entries[0].Data, Receipt: text}, nil
 }
 
-// scanned remembers how far the ledger was read for each grant's receipt, so
-// that asking again reads only what is new.
-type scanned struct {
+// Receipts writes receipts and remembers how far the ledger was read for each
+// grant's, so that asking again reads only what is new. The zero value is
+// ready; any number of goroutines may use it.
+type Receipts struct {
 	mu     sync.Mutex
 	grants map[string]*scan // guarded by mu
 }
@@ -97,7 +98,8 @@ const (
 	scanBatch = 1024
 )
 
-func (s *scanned) of(ctx context.Context, l ledger.Ledger, id string) ([]byte, error) {
+// Of writes the receipt of a grant as the ledger is now.
+func (s *Receipts) Of(ctx context.Context, l ledger.Ledger, id string) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.grants == nil || len(s.grants) > scansMax {

@@ -60,7 +60,7 @@ type Seal interface {
 type Server struct {
 	Config
 	api      huma.API
-	receipts scanned
+	receipts Receipts
 }
 
 // New adds the API's routes to the mux.

@@ -1,20 +1,15 @@
 package portal
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
-	"sync"
 
-	"github.com/gaon-ai/gaon/internal/api"
 	"github.com/gaon-ai/gaon/internal/centre"
 	"github.com/gaon-ai/gaon/internal/grant"
 	"github.com/gaon-ai/gaon/internal/job"
-	"github.com/gaon-ai/gaon/internal/ledger"
 	"github.com/gaon-ai/gaon/internal/programme"
 	"github.com/gaon-ai/gaon/internal/unit"
-	"github.com/gaon-ai/gaon/proof/receipt"
 )
 
 // jobsShown bounds the jobs that are listed of a grant.
@@ -83,66 +78,6 @@ func creditsOf(state *centre.State, now unit.Instant, id grant.ID) credits {
 	return c
 }
 
-// receipts remembers how far the ledger was read for each grant, so that
-// asking again reads only what is new. Package api does the same for programs.
-type receipts struct {
-	mu     sync.Mutex
-	grants map[string]*scan // guarded by mu
-}
-
-type scan struct {
-	reader  *receipt.Reader
-	next    int64
-	entries []int64
-}
-
-const (
-	scansMax  = 256
-	scanBatch = 1024
-)
-
-func (r *receipts) of(ctx context.Context, l ledger.Ledger, id string) ([]byte, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	at := r.grants[id]
-	if at == nil {
-		at = &scan{reader: receipt.NewReader(id)}
-	}
-	delete(r.grants, id) // a scan that fails half-way is begun again
-	for {
-		batch, err := l.Read(ctx, at.next, scanBatch)
-		if err != nil {
-			return nil, err
-		}
-		if len(batch) == 0 {
-			break
-		}
-		for _, e := range batch {
-			belongs, err := at.reader.Read(e.Seq, e.Data)
-			if err != nil {
-				return nil, err
-			}
-			if belongs {
-				at.entries = append(at.entries, e.Seq)
-			}
-			at.next = e.Seq + 1
-		}
-	}
-	if len(r.grants) >= scansMax {
-		clear(r.grants)
-	}
-	r.grants[id] = at
-	proofs := make([]receipt.Proof, 0, len(at.entries))
-	for _, seq := range at.entries {
-		proven, err := api.Prove(ctx, l, seq)
-		if err != nil {
-			return nil, err
-		}
-		proofs = append(proofs, proven)
-	}
-	return receipt.Make(id, proofs)
-}
-
 // sendReceipt sends a grant's receipt, which proves itself.
 func (p *Portal) sendReceipt(w http.ResponseWriter, r *http.Request, v *visit) {
 	id := r.PathValue("grant")
@@ -150,7 +85,7 @@ func (p *Portal) sendReceipt(w http.ResponseWriter, r *http.Request, v *visit) {
 		p.missing(w, v)
 		return
 	}
-	document, err := p.receipts.of(r.Context(), p.Ledger, id)
+	document, err := p.receipts.Of(r.Context(), p.Ledger, id)
 	if err != nil {
 		p.fault(w, err)
 		return

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/gaon-ai/gaon/internal/api"
 	"github.com/gaon-ai/gaon/internal/artifact"
 	"github.com/gaon-ai/gaon/internal/engine"
 	"github.com/gaon-ai/gaon/internal/ledger"
@@ -59,7 +60,7 @@ type Portal struct {
 	reports   *memo[unit.Digest, curation]
 	passports *memo[unit.Digest, *verification]
 	verifying chan struct{} // holds one while a release is verified
-	receipts  receipts
+	receipts  api.Receipts
 	heads     *memo[string, ledgerHead]
 }
 
@@ -90,7 +91,6 @@ func New(c Config) (*Portal, error) {
 		passports: newMemo[unit.Digest, *verification](passportsMax),
 		verifying: make(chan struct{}, 1),
 		heads:     newMemo[string, ledgerHead](1),
-		receipts:  receipts{grants: map[string]*scan{}},
 	}
 	var err error
 	if p.assets, err = loadAssets(); err != nil {
