@@ -5,6 +5,6 @@ each=${GAON_FUZZ_TIME:-10s}
 grep -rlE '^func Fuzz' --include='*_test.go' . | sort | while read -r file; do
   for target in $(grep -oE '^func Fuzz[A-Za-z0-9_]+' "$file" | awk '{print $2}'); do
     echo "== $(dirname "$file") $target"
-    go test -run '^$' -fuzz "^$target\$" -fuzztime "$each" "$(dirname "$file")"
+    go test -run '^$' -fuzz "^$target\$" -fuzztime "$each" -fuzzminimizetime 10x "$(dirname "$file")"
   done
 done
