@@ -127,6 +127,29 @@ func (e *Engine) find() error {
 	return nil
 }
 
+// groupName is the name of an attempt's control group.
+func groupName(a engine.Attempt) string { return string(a.Job) + "." + strconv.Itoa(a.Number) }
+
+// sweepGroups ends the control groups that no attempt needs any more: those
+// of attempts whose end is written, or whose folder was removed.
+func (e *Engine) sweepGroups() {
+	if e.groups == nil {
+		return
+	}
+	needed := map[string]bool{}
+	for _, at := range e.alive() {
+		needed[groupName(at.id)] = !exists(filepath.Join(at.dir, endFile))
+	}
+	for _, name := range e.groups.names() {
+		if needed[name] {
+			continue
+		}
+		if err := e.groups.below(name).end(); err != nil {
+			e.log.Error("sweep control groups", "group", name, "error", err)
+		}
+	}
+}
+
 // Start claims the attempt's folder and launches its supervisor.
 func (e *Engine) Start(ctx context.Context, t engine.Task) error {
 	if err := e.check(t); err != nil {
@@ -221,6 +244,9 @@ func (e *Engine) plan(ctx context.Context, at *attempt, t engine.Task) (launch, 
 		Program: e.config.Program, Sandbox: e.config.Sandbox, Hide: e.config.Hide, Show: e.config.Show,
 		Work: filepath.Join(at.dir, workFolder), Keep: e.keep(t.Job), LogBytesMax: int64(e.config.LogBytesMax),
 		LimitGrace: e.config.LimitGrace,
+	}
+	if e.groups != nil {
+		l.Group = e.groups.below(groupName(at.id))
 	}
 	if os.Geteuid() == 0 && e.config.Sandbox != SandboxNone {
 		l.UserID = e.config.UserID

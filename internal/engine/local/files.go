@@ -46,6 +46,7 @@ type launch struct {
 	DeviceNodes []string    `json:"devices"` // files in /dev
 	LogBytesMax int64       `json:"log_bytes_max"`
 	LimitGrace  unit.Span   `json:"limit_grace"`
+	Group       *group      `json:"group,omitempty"` // absent: memory is counted
 }
 
 const launchVersion = 1

@@ -159,7 +159,8 @@ func (in *insider) endAll(first int) {
 	}
 }
 
-// poll counts memory and processes, and kills work that takes too much.
+// poll counts memory and processes, and kills work that takes too much. The
+// memory of a control group is the kernel's to limit: it counts better.
 func (in *insider) poll(first int, done <-chan struct{}) {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
@@ -171,7 +172,7 @@ func (in *insider) poll(first int, done <-chan struct{}) {
 		}
 		memory, processes := in.box.usage(first)
 		reason := ""
-		if limit := in.launch.Task.Memory; limit > 0 && memory > limit {
+		if limit := in.launch.Task.Memory; limit > 0 && memory > limit && in.launch.Group == nil {
 			reason = fmt.Sprintf("memory limit of %s passed", limit)
 		}
 		if processes > processesMax {

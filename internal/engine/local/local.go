@@ -66,6 +66,9 @@ type Config struct {
 	// Show are files and folders that work may read although they lie in a
 	// hidden place, such as a Python environment in a home folder.
 	Show []string
+	// NoGroups has memory counted even where the kernel could limit it by
+	// control groups.
+	NoGroups bool
 	// UserID is the user and group that work runs as when this program is
 	// root: 65534, nobody, by default.
 	UserID int
@@ -91,6 +94,7 @@ type Engine struct {
 	jobs    string // folder of the attempts
 	temp    string // folder of claims being made
 	enforce fleet.Enforcement
+	groups  *group // above the control groups of attempts; nil: none can be made
 	log     *slog.Logger
 	lock    *folderLock
 	changed chan struct{}
@@ -166,12 +170,16 @@ func (e *Engine) load(ctx context.Context) error {
 	if err := os.MkdirAll(e.temp, 0o700); err != nil {
 		return err
 	}
-	sandbox, enforce, err := probe(ctx, e.config)
+	sandbox, groups, enforce, err := probe(ctx, e.config)
 	if err != nil {
 		return err
 	}
-	e.config.Sandbox, e.enforce = sandbox, enforce
-	return e.find()
+	e.config.Sandbox, e.groups, e.enforce = sandbox, groups, enforce
+	if err := e.find(); err != nil {
+		return err
+	}
+	e.sweepGroups()
+	return nil
 }
 
 func (c *Config) complete() error {

@@ -112,6 +112,15 @@ func (a *attempt) lose() error {
 	if err := endRemains(a.began.Process, filepath.Join(a.dir, workFolder)); err != nil {
 		return fmt.Errorf("its supervisor is gone, and something of it cannot be ended: %w", err)
 	}
+	var l launch
+	if err := readState(a.dir, taskFile, &l); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if l.Group != nil {
+		if err := l.Group.end(); err != nil {
+			return fmt.Errorf("its supervisor is gone, and something of it cannot be ended: %w", err)
+		}
+	}
 	reason := "its supervisor was killed"
 	if a.began.Process.Boot != bootID() {
 		reason = "the machine was started anew"

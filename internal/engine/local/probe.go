@@ -38,26 +38,43 @@ type findings struct {
 const probeMax = 30 * time.Second
 
 // probe finds the best sandbox of this machine by running a piece of work in
-// each kind, which tries to do what it should not.
-func probe(ctx context.Context, c Config) (string, fleet.Enforcement, error) {
+// each kind, which tries to do what it should not, and whether control groups
+// can be made for it: nil if not.
+func probe(ctx context.Context, c Config) (string, *group, fleet.Enforcement, error) {
 	kinds := sandboxKinds
 	if c.Sandbox != "" {
 		kinds = []string{c.Sandbox}
 	}
+	var groups *group
+	noGroups := errors.New("not wanted")
+	if !c.NoGroups {
+		if groups, noGroups = findGroups(c.Folder); noGroups != nil {
+			groups = nil
+			c.Log.Info("memory of work is counted", "why", noGroups)
+		}
+	}
 	var troubles []error
 	for _, kind := range kinds {
-		found, err := try(ctx, c, kind)
+		found, err := try(ctx, c, kind, groups)
+		if err != nil && groups != nil {
+			// It may be the group that fails, which is no reason to give up
+			// the sandbox.
+			if found, err2 := try(ctx, c, kind, nil); err2 == nil {
+				c.Log.Warn("memory of work is counted", "why", err)
+				return kind, nil, enforcement(kind, found, err, troubles), nil
+			}
+		}
 		if err != nil {
 			troubles = append(troubles, fmt.Errorf("sandbox by %s: %w", kind, err))
 			continue
 		}
-		return kind, enforcement(kind, found, troubles), nil
+		return kind, groups, enforcement(kind, found, noGroups, troubles), nil
 	}
-	return "", fleet.Enforcement{}, fmt.Errorf("this machine can run no work: %w", errors.Join(troubles...))
+	return "", nil, fleet.Enforcement{}, fmt.Errorf("this machine can run no work: %w", errors.Join(troubles...))
 }
 
 // try runs the probe in a sandbox of the kind.
-func try(ctx context.Context, c Config, kind string) (findings, error) {
+func try(ctx context.Context, c Config, kind string, groups *group) (findings, error) {
 	var found findings
 	temp := filepath.Join(c.Folder, "temp")
 	dir, err := os.MkdirTemp(temp, "probe-*")
@@ -78,6 +95,9 @@ func try(ctx context.Context, c Config, kind string) (findings, error) {
 	l, err := e.plan(ctx, at, task)
 	if err != nil {
 		return found, err
+	}
+	if groups != nil {
+		l.Group = groups.below("probe") // no attempt's: those have a number
 	}
 	l.CPUs = affinity([]int{0})
 	l.Env = append(l.Env, stageVariable+"="+stageProbe, "GAON_PROBE_HIDDEN="+filepath.Join(at.dir, taskFile))
@@ -129,11 +149,12 @@ func (a *attempt) verdict(ctx context.Context) (findings, error) {
 	return found, nil
 }
 
-// enforcement says in words what the findings mean.
-func enforcement(kind string, found findings, troubles []error) fleet.Enforcement {
+// enforcement says in words what the findings mean; noGroups is why no control
+// groups can be made, nil if they can.
+func enforcement(kind string, found findings, noGroups error, troubles []error) fleet.Enforcement {
 	f := fleet.Enforcement{
 		Network: found.NetworkOff, Inputs: found.ReadOnly && found.Hidden && found.Alone,
-		Memory: found.Memory, CPU: found.Bound,
+		Memory: found.Memory || noGroups == nil, CPU: found.Bound,
 	}
 	remark := func(text string) { f.Remarks = append(f.Remarks, text) }
 	if !f.Network {
@@ -142,7 +163,9 @@ func enforcement(kind string, found findings, troubles []error) fleet.Enforcemen
 	if !f.Inputs {
 		remark("Work can read and change whatever the user that runs the centre can, inputs and the data folder too.")
 	}
-	if f.Memory {
+	if noGroups == nil {
+		// The kernel limits memory; there is nothing to remark.
+	} else if f.Memory {
 		remark("Memory is counted ten times a second: work that takes too much is killed, but may have passed its limit for a moment.")
 	} else {
 		remark("The memory of work is not limited.")

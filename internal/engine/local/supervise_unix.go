@@ -105,6 +105,7 @@ func (s *supervisor) run() error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	if err := s.start(); err != nil {
+		s.endGroup()
 		return s.end(ending{Ended: now(), ExitCode: cannotStartCode, Reason: "cannot be started: " + err.Error()})
 	}
 	r := s.follow(signals)
@@ -148,6 +149,11 @@ func (s *supervisor) start() error {
 	if err != nil {
 		return err
 	}
+	if g := s.launch.Group; g != nil {
+		if err := g.make(s.launch.Task.Memory, tasksMax); err != nil {
+			return err
+		}
+	}
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{ordersIn, reportOut}
 	for stream, to := range map[string]*io.Writer{"stdout": &cmd.Stdout, "stderr": &cmd.Stderr} {
@@ -165,6 +171,10 @@ func (s *supervisor) start() error {
 	s.reports = make(chan report, 1)
 	go s.listen(reportIn)
 	id, err := identify(s.launch.Sandbox, cmd.Process.Pid)
+	if g := s.launch.Group; g != nil && err == nil {
+		// The inside waits for its orders, so all work is born in the group.
+		err = g.add(id.PID)
+	}
 	if err == nil {
 		s.began = running{Started: now(), Process: id}
 		err = writeState(s.dir, runningFile, s.began)
@@ -254,6 +264,12 @@ func (s *supervisor) look() {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		fmt.Fprintln(os.Stderr, "gaon: supervise:", err)
 	}
+	if g := s.launch.Group; g != nil {
+		// The kernel killed one process; an attempt does not go on without.
+		if killed, _ := g.struck(s.launch.Task.Memory); killed {
+			s.killAt = now()
+		}
+	}
 	limit := s.launch.Task.TimeLimit
 	if limit > 0 && s.killAt == 0 && now().Sub(s.began.Started) >= limit {
 		s.reason = fmt.Sprintf("time limit of %s reached", limit)
@@ -286,6 +302,7 @@ func (s *supervisor) conclude(r report) error {
 	if end.Reason == "" {
 		end.Reason = s.reason
 	}
+	s.closeGroup(&end)
 	if s.leaving && !s.stopped {
 		end.Lost, end.Reason = true, "the machine, or its service manager, ended it"
 	}
@@ -309,6 +326,38 @@ func (s *supervisor) conclude(r report) error {
 		}
 	}
 	return s.end(end)
+}
+
+// closeGroup ends the attempt's control group and adds what the kernel knows.
+func (s *supervisor) closeGroup(end *ending) {
+	g := s.launch.Group
+	if g == nil {
+		return
+	}
+	if peak := g.peak(); peak > 0 {
+		end.Memory = peak // the count above takes in shared pages more than once
+	}
+	limit := s.launch.Task.Memory
+	if killed, limited := g.struck(limit); killed {
+		end.Reason = "the machine ran out of memory"
+		if limited {
+			end.Reason = fmt.Sprintf("memory limit of %s passed", limit)
+		}
+		if end.ExitCode == 0 {
+			// The first process did not care, but part of the work is missing.
+			end.ExitCode = 128 + int(syscall.SIGKILL)
+		}
+	}
+	s.endGroup()
+}
+
+// endGroup leaves the group to the next Open if it cannot be ended now.
+func (s *supervisor) endGroup() {
+	if g := s.launch.Group; g != nil {
+		if err := g.end(); err != nil {
+			fmt.Fprintln(os.Stderr, "gaon: supervise:", err)
+		}
+	}
 }
 
 // end writes the end down. A full disk is given time to be cleared: without
