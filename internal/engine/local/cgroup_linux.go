@@ -20,6 +20,9 @@ import (
 // A control group holds an attempt to its memory by the kernel's own count.
 // The few files are written by hand: the libraries for it also speak to
 // systemd by D-Bus and load eBPF programs, and nothing of that is needed.
+//
+// BUG: under version 2 only entering and ending a group was tried for real;
+// its limits were written from the kernel's documentation.
 
 // group names the folders of one control group, or of the one above those of
 // all attempts. Under version 2 both folders are the same.
