@@ -41,6 +41,7 @@ until Ctrl-C. Stopped half-way, the same command goes on where it was.`,
   gaon demo --once --lang ko         exit at the end, in Korean`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			d.out = c.OutOrStdout()
+			s.withSIMD(c.Context(), d.out)
 			return d.run(c.Context())
 		}}
 	s.centreFlags(c, &d.config)
