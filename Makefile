@@ -4,6 +4,14 @@
 # experiment the same program runs, slower.
 export GOEXPERIMENT ?= simd
 
+# NVIDIA's binding calls functions that its own header calls deprecated, and
+# says so a hundred times. Its names must be bound at the first call: where the
+# linker binds at start by default, a program linked without this ends at once.
+export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
+ifeq ($(shell uname -s),Linux)
+export GOFLAGS ?= -ldflags=-extldflags=-Wl,-z,lazy
+endif
+
 .PHONY: run build test test-long bench fuzz deps check clean
 
 run: build

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gaon-ai/gaon/internal/fleet"
+	"github.com/gaon-ai/gaon/internal/unit"
 )
 
 // device is an accelerator of this machine, and how work is given it.
@@ -27,10 +28,12 @@ type device struct {
 	value    string   // this device in that list
 }
 
-// vendor says how one maker's devices are found: by a tool that comes with the
-// driver. The table is data; adding a maker is adding a row.
+// vendor says how one maker's devices are found: by its library where there is
+// a row for it, or else by a tool that comes with the driver. The table is
+// data; adding a maker is adding a row.
 type vendor struct {
 	name     string
+	library  *library   // asked first; nil where only tools are
 	argv     [][]string // the first tool that this machine has is asked
 	parse    func([]byte) ([]card, error)
 	variable string            // environment variable that lists visible devices
@@ -41,11 +44,13 @@ type vendor struct {
 	model    *regexp.Regexp    // finds the chip in a product's long name
 }
 
-// card is one device as its tool names it.
+// card is one device as its library or tool names it.
 type card struct {
 	index   int
 	product string
-	id      string // for the environment variable; the index where empty
+	id      string     // for the environment variable; the index where empty
+	file    string     // its own file in /dev, made of its number where empty
+	memory  unit.Bytes // of the device, zero where not told
 }
 
 const (
@@ -57,7 +62,8 @@ const (
 // vendors are asked in this order.
 var vendors = []vendor{
 	{
-		name: "nvidia", argv: [][]string{{"nvidia-smi", "--query-gpu=index,name,uuid", "--format=csv,noheader"}}, parse: parseCSV,
+		name: "nvidia", library: &library{call: askNVML, max: toolMax},
+		argv: [][]string{{"nvidia-smi", "--query-gpu=index,name,uuid", "--format=csv,noheader"}}, parse: parseCSV,
 		variable: "CUDA_VISIBLE_DEVICES", node: "/dev/nvidia%d",
 		shared: []string{"/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset"},
 	},
@@ -90,29 +96,48 @@ var vendors = []vendor{
 	},
 }
 
-// findDevices asks every vendor's tool that this machine has. What fails is
-// reported in the log and its devices are not offered: a device that cannot be
-// named cannot be given to anybody.
-//
-// NVIDIA's devices are asked of nvidia-smi, which is NVML's own command, and
-// not of the library in this process: a device that has fallen off its bus
-// makes NVML hang, and a command can be given up, a thread cannot. The Go
-// binding needs cgo besides, and prints a hundred warnings into every build.
+// findDevices asks every vendor's library or tool that this machine has. What
+// fails is reported in the log and its devices are not offered: a device that
+// cannot be named cannot be given to anybody.
 func findDevices(ctx context.Context, log *slog.Logger) []device {
 	var all []device
 	for _, v := range vendors {
 		cards, err := v.look(ctx)
 		if err != nil {
 			log.Warn("look for devices", "vendor", v.name, "error", err)
-			continue
+		}
+		for _, c := range cards {
+			log.Debug("device", "vendor", v.name, "index", c.index, "product", c.product, "memory", c.memory)
 		}
 		all = append(all, v.devices(cards)...)
 	}
 	return all
 }
 
-// look lists the vendor's cards; none where none of its tools is there.
+// look lists the vendor's cards; none where neither its library nor a tool of
+// it is there. Cards that come with an error are good: the error is about
+// others, or about a way that was tried before.
 func (v vendor) look(ctx context.Context) ([]card, error) {
+	if v.library == nil {
+		return v.askTool(ctx)
+	}
+	cards, err := v.library.ask(ctx)
+	if cards != nil {
+		return cards, err
+	}
+	var silent silentError
+	if errors.As(err, &silent) {
+		return nil, fmt.Errorf("library: %w", err)
+	}
+	cards, toolErr := v.askTool(ctx)
+	if err != nil && !errors.Is(err, errNoLibrary) {
+		toolErr = errors.Join(fmt.Errorf("library: %w", err), toolErr)
+	}
+	return cards, toolErr
+}
+
+// askTool asks the first of the vendor's tools that is there.
+func (v vendor) askTool(ctx context.Context) ([]card, error) {
 	for _, argv := range v.argv {
 		path, err := exec.LookPath(argv[0])
 		if err != nil {
@@ -169,7 +194,9 @@ func (v vendor) devices(cards []card) []device {
 		} else if d.value == "" {
 			d.value = strconv.Itoa(c.index)
 		}
-		if v.node != "" {
+		if c.file != "" {
+			d.nodes = append(d.nodes, c.file)
+		} else if v.node != "" {
 			d.nodes = append(d.nodes, fmt.Sprintf(v.node, c.index))
 		}
 		list = append(list, d)
@@ -235,7 +262,7 @@ func parseCSV(out []byte) ([]card, error) {
 		if err != nil {
 			return nil, fmt.Errorf("index %q: %w", row[0], err)
 		}
-		list = append(list, card{index, strings.TrimSpace(row[1]), strings.TrimSpace(row[2])})
+		list = append(list, card{index: index, product: strings.TrimSpace(row[1]), id: strings.TrimSpace(row[2])})
 	}
 	return checkCards(list)
 }

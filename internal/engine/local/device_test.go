@@ -123,11 +123,12 @@ func TestTool(t *testing.T) {
 		}
 	}
 	v := vendorNamed(t, "nvidia")
+	v.library = nil // this machine's own would answer
 	script("echo '0, NVIDIA H200, GPU-1'\n")
-	if cards, err := v.look(t.Context()); err != nil || len(cards) != 1 || cards[0] != (card{0, "NVIDIA H200", "GPU-1"}) {
+	if cards, err := v.look(t.Context()); err != nil || len(cards) != 1 || cards[0] != (card{index: 0, product: "NVIDIA H200", id: "GPU-1"}) {
 		t.Fatalf("cards %v, %v", cards, err)
 	}
-	if nodes := v.devices([]card{{0, "NVIDIA H200", "GPU-1"}})[0].nodes; len(nodes) != 5 || nodes[4] != "/dev/nvidia0" {
+	if nodes := v.devices([]card{{index: 0, product: "NVIDIA H200", id: "GPU-1"}})[0].nodes; len(nodes) != 5 || nodes[4] != "/dev/nvidia0" {
 		t.Fatalf("nodes %v", nodes)
 	}
 	script("echo 'Unable to determine the device handle: GPU is lost'\nexit 9\n")
