@@ -4,12 +4,13 @@
 # experiment the same program runs, slower.
 export GOEXPERIMENT ?= simd
 
-# NVIDIA's binding calls functions that its own header calls deprecated, and
-# says so a hundred times. Its names must be bound at the first call: where the
-# linker binds at start by default, a program linked without this ends at once.
-export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
+# On Linux with a C compiler NVIDIA's devices are asked of NVML in the process.
+# Its binding calls functions that its own header calls deprecated, and says so
+# a hundred times. Its names must be bound at the first call: where the linker
+# binds at start by default, a program linked without this ends at once.
 ifeq ($(shell uname -s),Linux)
-export GOFLAGS ?= -ldflags=-extldflags=-Wl,-z,lazy
+export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
+export GOFLAGS ?= -tags=nvml -ldflags=-extldflags=-Wl,-z,lazy
 endif
 
 .PHONY: run build test test-long bench fuzz deps check clean
