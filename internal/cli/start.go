@@ -15,7 +15,6 @@ import (
 	"github.com/gaon-ai/gaon/internal/api"
 	"github.com/gaon-ai/gaon/internal/engine/local"
 	"github.com/gaon-ai/gaon/internal/host"
-	"github.com/gaon-ai/gaon/internal/job"
 	"github.com/gaon-ai/gaon/internal/stage"
 )
 
@@ -111,7 +110,7 @@ until Ctrl-C. Jobs that run then go on without it, and it finds them again.`,
 			err = h.Serve(c.Context())
 			running := 0
 			for _, j := range h.Writer.State().Jobs.Live.All() {
-				if j.State == job.Running {
+				if j.Alive() {
 					running++
 				}
 			}
