@@ -335,6 +335,3 @@ func difference(want, got []byte) string {
 	}
 	return "its end"
 }
-
-// ErrNoGrant says that a ledger holds no such grant.
-var ErrNoGrant = errors.New("the ledger has no such grant")
